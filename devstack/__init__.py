@@ -1,0 +1,1 @@
+"""Everything the engine needs, embedded: Postgres, Temporal, a mailbox and a phone."""

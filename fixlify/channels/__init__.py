@@ -1,0 +1,1 @@
+"""Ways to reach a person: one protocol, one module per provider."""

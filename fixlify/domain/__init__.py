@@ -1,0 +1,1 @@
+"""Frozen models, enums, ids and errors; pure, no I/O."""

@@ -1,0 +1,1 @@
+"""Sandboxed templates, their variables and formats."""

@@ -1,0 +1,1 @@
+"""The composition root: settings become pools, channels, activities and Temporal workers."""

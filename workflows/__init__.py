@@ -1,0 +1,1 @@
+"""Durable stories, one file per business act."""
