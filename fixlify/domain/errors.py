@@ -1,0 +1,98 @@
+"""Every error this project raises, under one root.
+
+    FixlifyError
+    ├── ConfigurationError          a setting is missing or wrong
+    ├── DefinitionError             an automation that cannot be stored (carries its Problems)
+    ├── NotFoundError               something was asked for by a name nobody has
+    ├── RenderError                 a template could not become a message
+    ├── RecipientError              a person cannot be reached: no address, or not a valid one
+    ├── TransportError              a provider did not take the message; permanent or not
+    │   └── OutcomeUnknownError     the provider may have taken it: do not send again
+    └── DevstackError               the embedded stack could not start or stop
+
+Messages say what to do next. Nothing personal (addresses, names, bodies) goes into a
+message: errors travel into Temporal histories and logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class FixlifyError(Exception):
+    """The root: catch this at a process edge and show ``str(error)`` to a person."""
+
+
+class ConfigurationError(FixlifyError):
+    """A setting is missing or wrong; the message names the variable."""
+
+
+class NotFoundError(FixlifyError):
+    """Nothing has this name; ``nearest`` is the closest one that exists, or None."""
+
+    def __init__(self, message: str, nearest: str | None = None) -> None:
+        super().__init__(message)
+        self.nearest = nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a definition: where (``steps[0].template``) and what to do."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class DefinitionError(FixlifyError):
+    """An automation definition is refused; nothing of it is stored."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = problems
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class RenderError(FixlifyError):
+    """A template could not become a message: a missing variable, a wrong type, a limit."""
+
+
+class RecipientError(FixlifyError):
+    """The person has no address of this kind, or one that no provider would take."""
+
+
+class TransportError(FixlifyError):
+    """A provider did not take the message.
+
+    Attributes:
+        permanent: True when another attempt cannot help (a wrong number stays wrong).
+        code: the provider's own code, such as ``"550 5.1.1"`` or ``"21610"``; None without one.
+        retry_after: how long the provider asked us to wait; None when it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        code: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.code = code
+        self.retry_after = retry_after
+
+
+class OutcomeUnknownError(TransportError):
+    """The connection died after the message was handed over and before the answer came."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
+
+
+class DevstackError(FixlifyError):
+    """A part of the embedded stack could not start or stop; the message says which and why."""
