@@ -1,0 +1,142 @@
+"""Automations: the definition a user writes, and the one model every way in validates it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from fixlify.domain.conditions import Condition
+from fixlify.domain.errors import DefinitionError, Problem
+from fixlify.domain.models import Frozen
+from fixlify.domain.problems import explain
+from fixlify.domain.steps import SendEmail, SendSms, Step
+from fixlify.domain.triggers import Trigger
+
+
+class AutomationStatus(StrEnum):
+    """Whether an automation listens."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+class AutomationDefinition(Frozen):
+    """One automation as it is written in YAML, sent to the API or built in the console.
+
+    ``status`` is None where the file is silent: a new automation then becomes active, and
+    an existing one keeps the status it has.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+    description: str | None = None
+    status: AutomationStatus | None = None
+    trigger: Trigger
+    conditions: Condition | None = None
+    steps: tuple[Step, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_the_steps(cls, data: Any) -> Any:
+        """Give every step without an id its type and place, as in ``send_sms-2``."""
+        if not isinstance(data, dict) or not isinstance(data.get("steps"), list):
+            return data
+        steps = [
+            {**step, "id": f"{step.get('type', 'step')}-{place}"}
+            if isinstance(step, dict) and step.get("id") is None
+            else step
+            for place, step in enumerate(data["steps"], start=1)
+        ]
+        return {**data, "steps": steps}
+
+    @model_validator(mode="after")
+    def _steps_are_distinct(self) -> AutomationDefinition:
+        seen: set[str] = set()
+        for step in self.steps:
+            if step.id in seen:
+                raise PydanticCustomError(
+                    "duplicate_step",
+                    "two steps have the id '{id}'; give each its own",
+                    {"id": step.id},
+                )
+            seen.add(str(step.id))
+        if self.status is AutomationStatus.ACTIVE and not self.steps:
+            raise PydanticCustomError(
+                "no_steps", "an automation cannot be active without steps; add one to 'steps'"
+            )
+        return self
+
+    def step(self, step_id: str) -> Step:
+        """Return the step with *step_id*; a KeyError means the caller mixed up versions."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+    @property
+    def template_names(self) -> tuple[str, ...]:
+        """The shipped templates the steps name, each once, in their order."""
+        names = [
+            s.template for s in self.steps if isinstance(s, SendEmail | SendSms) and s.template
+        ]
+        return tuple(dict.fromkeys(names))
+
+
+class TemplateSource(Frozen):
+    """The unrendered parts of one message; what a channel does not use is None."""
+
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+    sms: str | None = None
+
+
+class PinnedDefinition(Frozen):
+    """What one version of an automation runs: its definition, and its templates' text.
+
+    The text is kept with the version, so that an edited template never leaks into runs
+    that are already waiting.
+    """
+
+    definition: AutomationDefinition
+    templates: Mapping[str, TemplateSource] = Field(default_factory=dict)
+
+    def source_of(self, step: SendEmail | SendSms) -> TemplateSource:
+        """Return what *step* sends, unrendered."""
+        if step.template is not None:
+            return self.templates[step.template]
+        if isinstance(step, SendSms):
+            return TemplateSource(sms=step.text)
+        return TemplateSource(subject=step.subject, text=step.text, html=step.html)
+
+
+class StoredAutomation(Frozen):
+    """One row of ``automation_workflows`` with its current version."""
+
+    id: UUID
+    organization_id: UUID
+    status: AutomationStatus
+    version: int
+    definition: AutomationDefinition
+
+
+def parse_definition(source: str, data: Any) -> AutomationDefinition:
+    """Return the automation that *data* (parsed YAML or JSON) describes.
+
+    Raises:
+        DefinitionError: With every problem in it, each with its path and what to do.
+    """
+    if not isinstance(data, dict):
+        raise DefinitionError(
+            source, [Problem("", "an automation is a mapping with name, trigger and steps")]
+        )
+    try:
+        return AutomationDefinition.model_validate(data)
+    except ValidationError as error:
+        raise DefinitionError(source, explain(AutomationDefinition, error)) from error
