@@ -24,7 +24,7 @@ class Event(Frozen):
     none. ``occurred_at`` is the database's clock at the write, not at the commit.
     """
 
-    id: UUID
+    id: int
     organization_id: UUID
     type: EventType
     subject_id: str

@@ -75,19 +75,22 @@ class PlannedStep(Message):
 
 
 class RunPlan(Message):
-    """What an execution is to do. ``refusal`` says why nothing is to be done, if so."""
+    """What an execution is to do, and about which job."""
 
-    automation: str
+    automation_id: UUID
     version: int
+    subject_id: str
     steps: tuple[PlannedStep, ...] = ()
-    refusal: str | None = None
 
 
 class RenderRequest(Message):
-    """Which steps of an execution to render, in the order they are written."""
+    """Which steps of an execution to render, of which version, about which job."""
 
     execution_id: UUID
     organization_id: UUID
+    automation_id: UUID
+    version: int
+    subject_id: str
     step_ids: tuple[str, ...]
 
 

@@ -1,0 +1,107 @@
+"""The way every message goes out: claim it, hand it over once, record what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+from temporalio.exceptions import ApplicationError
+
+from fixlify.channels import Accepted
+from fixlify.domain.errors import OutcomeUnknownError, TransportError
+from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
+from fixlify.storage.database import Database
+from fixlify.storage.messages import ClaimedMessage, Ledger
+
+# After the provider's answer the record must follow, or the message ends as unknown. Longer
+# than a Postgres restart, shorter than what is left of the activity's attempt.
+RECORDING_DEADLINE: Final = timedelta(seconds=20)
+_RECORDING_PAUSE: Final = timedelta(milliseconds=250)
+
+
+async def deliver(
+    database: Database,
+    request: SendRequest,
+    hand_over: Callable[[ClaimedMessage], Awaitable[Accepted]],
+) -> SendReceipt:
+    """Send one message, unless an earlier attempt did or the truth has changed since.
+
+    Returns:
+        What became of the message; ``suppressed`` and ``cancelled`` carry their reason.
+
+    Raises:
+        ApplicationError: Retryable when the provider may take it later; not retryable when it
+            refused for good, or when nobody knows whether it took it.
+    """
+    async with database.statement() as connection:
+        claim = await Ledger(connection, request.message_id, request.organization_id).claim()
+    if isinstance(claim, SendReceipt):
+        return _settled(claim)
+
+    try:
+        accepted = await hand_over(claim)
+    except OutcomeUnknownError as error:
+        reason = str(error)
+        return _settled(await _recorded(database, request, lambda ledger: ledger.lost(reason)))
+    except TransportError as error:
+        await _record_refusal(database, request, error)
+        raise ApplicationError(
+            str(error),
+            type=TransportError.__name__,
+            non_retryable=error.permanent,
+            next_retry_delay=error.retry_after,
+        ) from error
+    except asyncio.CancelledError:
+        # The worker is stopping and could not wait: whether it went out, nobody can say.
+        await _recorded(
+            database, request, lambda ledger: ledger.lost("the worker stopped during the call")
+        )
+        raise
+
+    return await _recorded(
+        database,
+        request,
+        lambda ledger: ledger.accepted(accepted.provider, accepted.provider_id, accepted.segments),
+    )
+
+
+async def _record_refusal(
+    database: Database, request: SendRequest, error: TransportError
+) -> SendReceipt:
+    reason, code = str(error), error.code
+    if error.permanent:
+        return await _recorded(database, request, lambda ledger: ledger.refused(reason, code))
+    return await _recorded(database, request, lambda ledger: ledger.released(reason, code))
+
+
+async def _recorded(
+    database: Database,
+    request: SendRequest,
+    record: Callable[[Ledger], Awaitable[SendReceipt]],
+) -> SendReceipt:
+    """Write what became of the message, through a database that may be restarting."""
+    async with asyncio.timeout(RECORDING_DEADLINE.total_seconds()):
+        while True:
+            try:
+                async with database.statement() as connection:
+                    return await record(
+                        Ledger(connection, request.message_id, request.organization_id)
+                    )
+            except DBAPIError:
+                await asyncio.sleep(_RECORDING_PAUSE.total_seconds())
+
+
+def _settled(receipt: SendReceipt) -> SendReceipt:
+    """Return the receipt of a message that needs no call, or raise what its end means."""
+    if receipt.status in (MessageStatus.FAILED, MessageStatus.UNKNOWN):
+        raise ApplicationError(
+            receipt.reason or receipt.status.value,
+            type=(
+                OutcomeUnknownError if receipt.status is MessageStatus.UNKNOWN else TransportError
+            ).__name__,
+            non_retryable=True,
+        )
+    return receipt

@@ -1,0 +1,79 @@
+"""Begin an execution, note how far it is, and record how it ended."""
+
+from __future__ import annotations
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from fixlify.domain.runs import (
+    AutomationRun,
+    PlannedStep,
+    RunOutcome,
+    RunPlan,
+    RunProgress,
+    StepKind,
+)
+from fixlify.domain.steps import SendEmail, SendSms, Step, Wait
+from fixlify.storage.database import Database
+from fixlify.storage.executions import (
+    begin_execution,
+    finish_execution,
+    record_progress,
+)
+
+
+class ExecutionActivities:
+    """The execution's row in Postgres, as its workflow sees it; lives as long as the worker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name="fetch_context")
+    async def fetch_context(self, run: AutomationRun) -> RunPlan:
+        """Take the execution for this workflow run and return its pinned plan.
+
+        A second call by the same run returns the same plan.
+
+        Raises:
+            ApplicationError: Not retryable; another run has the execution, or it has ended.
+        """
+        info = activity.info()
+        async with self._database.statement() as connection:
+            begun = await begin_execution(
+                connection,
+                run.execution_id,
+                run.organization_id,
+                workflow_id=info.workflow_id or "",
+                run_id=info.workflow_run_id or "",
+            )
+        if isinstance(begun, str):
+            raise ApplicationError(begun, type="ExecutionTaken", non_retryable=True)
+        return RunPlan(
+            automation_id=begun.automation_id,
+            version=begun.version,
+            subject_id=begun.subject_id,
+            steps=tuple(_planned(step) for step in begun.pinned.definition.steps),
+        )
+
+    @activity.defn(name="record_progress")
+    async def record_progress(self, progress: RunProgress) -> None:
+        """Write the steps done so far and what the run waits for; a second call is harmless."""
+        async with self._database.statement() as connection:
+            await record_progress(connection, progress)
+
+    @activity.defn(name="record_outcome")
+    async def record_outcome(self, outcome: RunOutcome) -> None:
+        """Write how the run ended; the first outcome stands, a second call changes nothing."""
+        async with self._database.statement() as connection:
+            await finish_execution(connection, outcome)
+
+
+def _planned(step: Step) -> PlannedStep:
+    step_id = str(step.id)
+    match step:
+        case SendEmail():
+            return PlannedStep(id=step_id, kind=StepKind.EMAIL, to=step.to)
+        case SendSms():
+            return PlannedStep(id=step_id, kind=StepKind.SMS, to=step.to)
+        case Wait():
+            return PlannedStep(id=step_id, kind=StepKind.WAIT, duration=step.for_)

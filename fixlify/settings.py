@@ -1,0 +1,167 @@
+"""The settings tree: read once, at the edge of a process, and loud about what is wrong."""
+
+from __future__ import annotations
+
+from email.utils import parseaddr
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fixlify.domain.errors import ConfigurationError
+
+SECRETS = frozenset({"FIXLIFY_DATABASE_URL", "FIXLIFY_SMTP_URL", "TWILIO_AUTH_TOKEN"})
+"""Settings whose values never appear in an error, a log line or a listing."""
+
+
+class Settings(BaseSettings):
+    """Everything a process needs to know; each field is one environment variable.
+
+    Temporal's TLS files, API key and profiles are read by ``temporalio.envconfig`` from
+    their own ``TEMPORAL_*`` variables.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: Annotated[
+        SecretStr,
+        Field(
+            validation_alias="FIXLIFY_DATABASE_URL",
+            description="Postgres 15 or newer: postgresql://user:password@host:5432/database",
+        ),
+    ]
+    temporal_address: Annotated[
+        str,
+        Field(
+            validation_alias="TEMPORAL_ADDRESS",
+            description="Temporal's gRPC address, host:port",
+        ),
+    ] = "127.0.0.1:7233"
+    temporal_namespace: Annotated[
+        str, Field(validation_alias="TEMPORAL_NAMESPACE", description="Temporal namespace")
+    ] = "default"
+    smtp_url: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias="FIXLIFY_SMTP_URL",
+            description="Mail server: smtp://user:password@host:587?starttls=require or smtps://…",
+        ),
+    ] = None
+    mail_from: Annotated[
+        str,
+        Field(
+            validation_alias="FIXLIFY_MAIL_FROM",
+            description="Sender address of every email; the company's name is put before it",
+        ),
+    ] = "automations@localhost"
+    twilio_account_sid: Annotated[
+        str | None,
+        Field(validation_alias="TWILIO_ACCOUNT_SID", description="Twilio account, AC…"),
+    ] = None
+    twilio_auth_token: Annotated[
+        SecretStr | None,
+        Field(validation_alias="TWILIO_AUTH_TOKEN", description="Twilio auth token"),
+    ] = None
+    twilio_from_number: Annotated[
+        str | None,
+        Field(
+            validation_alias="TWILIO_FROM_NUMBER",
+            description="Sending number in E.164, such as +15551234567",
+        ),
+    ] = None
+    twilio_messaging_service_sid: Annotated[
+        str | None,
+        Field(
+            validation_alias="TWILIO_MESSAGING_SERVICE_SID",
+            description="Messaging service, MG…, instead of a sending number",
+        ),
+    ] = None
+    twilio_base_url: Annotated[
+        str | None,
+        Field(
+            validation_alias="TWILIO_BASE_URL",
+            description="Where Twilio's API is; set only to talk to a stand-in",
+        ),
+    ] = None
+    database_pool_size: Annotated[
+        int,
+        Field(
+            validation_alias="FIXLIFY_DATABASE_POOL_SIZE",
+            ge=2,
+            le=200,
+            description="Database connections one process may hold",
+        ),
+    ] = 10
+    log_format: Annotated[
+        str,
+        Field(
+            validation_alias="FIXLIFY_LOG_FORMAT",
+            pattern="^(console|json)$",
+            description="console for people, json for machines",
+        ),
+    ] = "console"
+    log_level: Annotated[
+        str,
+        Field(
+            validation_alias="FIXLIFY_LOG_LEVEL",
+            pattern="^(debug|info|warning|error)$",
+            description="debug, info, warning or error",
+        ),
+    ] = "info"
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        scheme = url.get_secret_value().partition("://")[0]
+        if scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+            raise ValueError("must start with postgresql://")
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        name, parsed = parseaddr(address)
+        if name or parsed != address or "@" not in parsed:
+            raise ValueError("must be a bare address such as hello@example.com")
+        return address
+
+    @property
+    def sends_sms(self) -> bool:
+        """Whether enough of Twilio is configured to send."""
+        return bool(
+            self.twilio_account_sid
+            and self.twilio_auth_token
+            and (self.twilio_from_number or self.twilio_messaging_service_sid)
+        )
+
+
+def load_settings() -> Settings:
+    """Return the settings of this process's environment.
+
+    Raises:
+        ConfigurationError: With one line per variable that is missing or wrong.
+    """
+    try:
+        return Settings()  # the environment is the argument
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explain(error))) from None
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for details in error.errors(include_url=False):
+        name = str(details["loc"][0])
+        if details["type"] == "missing":
+            lines.append(f"{name} is not set; set it, or start the embedded stack (fixlify dev)")
+            continue
+        shown = "" if name in SECRETS else f" (it is {details['input']!r})"
+        lines.append(f"{name}: {details['msg'].removeprefix('Value error, ')}{shown}")
+    return lines
+
+
+def variables() -> dict[str, str]:
+    """Return every environment variable that is read, with one line on what it is for."""
+    return {
+        str(field.validation_alias): field.description or ""
+        for field in Settings.model_fields.values()
+    }

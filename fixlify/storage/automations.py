@@ -1,0 +1,282 @@
+"""Automations: storing versions, changing status, and finding those that listen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fixlify.domain.automation import (
+    AutomationDefinition,
+    AutomationStatus,
+    PinnedDefinition,
+    StoredAutomation,
+)
+from fixlify.domain.conditions import Condition
+from fixlify.domain.ids import new_id
+from fixlify.domain.triggers import Trigger
+from fixlify.storage.tables import AutomationRow, AutomationVersionRow
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningAutomation:
+    """What the relay needs of an active automation to match an event."""
+
+    id: UUID
+    organization_id: UUID
+    name: str
+    version: int
+    trigger: Trigger
+    conditions: Condition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One organization's active automations, and the names of rows nobody can read.
+
+    A row edited by hand into something invalid must not stop its neighbours, nor other
+    organizations.
+    """
+
+    automations: list[ListeningAutomation] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What ``apply`` did: the automation as it is now, and created, updated or unchanged."""
+
+    automation: StoredAutomation
+    change: str
+
+
+_LISTENING = text("""
+    SELECT id, organization_id, version, name, trigger_type, trigger_config, conditions
+    FROM automation_workflows
+    WHERE status = 'active'
+      AND organization_id = ANY(:organizations)
+      AND trigger_type = ANY(:trigger_types)
+    ORDER BY id
+""")
+
+
+class ListeningAutomations:
+    """Finds active automations; remembers each parsed version, which never changes.
+
+    Lives as long as its relay. The rows are read every time, so enabling, disabling and
+    editing take effect at the next batch.
+    """
+
+    def __init__(self) -> None:
+        self._parsed: dict[tuple[UUID, int], ListeningAutomation] = {}
+
+    async def find(
+        self,
+        connection: AsyncConnection,
+        organizations: Iterable[UUID],
+        trigger_types: Iterable[str],
+    ) -> Mapping[UUID, Listening]:
+        """Return the active automations with one of these triggers, per organization."""
+        rows = await connection.execute(
+            _LISTENING,
+            {"organizations": list(organizations), "trigger_types": list(trigger_types)},
+        )
+        found: dict[UUID, Listening] = {}
+        for row in rows.mappings():
+            listening = found.setdefault(row["organization_id"], Listening())
+            try:
+                listening.automations.append(self._parse(row))
+            except ValueError:
+                listening.unreadable.append(row["name"])
+        return found
+
+    def _parse(self, row: Mapping[Any, Any]) -> ListeningAutomation:
+        key = (row["id"], row["version"])
+        if key not in self._parsed:
+            definition = AutomationDefinition.model_validate(
+                {
+                    "name": row["name"],
+                    "trigger": {"type": row["trigger_type"], **row["trigger_config"]},
+                    "conditions": row["conditions"],
+                }
+            )
+            self._parsed[key] = ListeningAutomation(
+                id=row["id"],
+                organization_id=row["organization_id"],
+                name=row["name"],
+                version=row["version"],
+                trigger=definition.trigger,
+                conditions=definition.conditions,
+            )
+        return self._parsed[key]
+
+
+async def store_automation(
+    connection: AsyncConnection, organization_id: UUID, pinned: PinnedDefinition
+) -> Applied:
+    """Create the automation, or make a new version of the one with its name.
+
+    The same definition again changes nothing. A silent file leaves an existing status as it
+    is and makes a new automation active, or a draft when it has no steps.
+    """
+    definition = pinned.definition
+    # Two people applying one name at once: the second waits here and then sees the first's.
+    await connection.execute(
+        select(
+            func.pg_advisory_xact_lock(func.hashtextextended(f"{organization_id}", 0)),
+        )
+    )
+    row = await _row(connection, AutomationRow.name == definition.name)
+    if row is None:
+        return await _create(connection, organization_id, pinned)
+    automation = _stored(row)
+    wanted = definition.status or automation.status
+    current = await load_pinned(connection, automation.id, automation.version)
+    if _content(current) == _content(pinned):
+        if wanted is automation.status:
+            return Applied(automation, "unchanged")
+        await set_status(connection, automation.id, wanted)
+        return Applied(automation.model_copy(update={"status": wanted}), "updated")
+    version = automation.version + 1
+    await connection.execute(
+        update(AutomationRow)
+        .where(AutomationRow.id == automation.id)
+        .values(**_columns(definition), status=wanted, version=version, updated_at=func.now())
+    )
+    await _store_version(connection, organization_id, automation.id, version, pinned)
+    stored = StoredAutomation(
+        id=automation.id,
+        organization_id=organization_id,
+        status=wanted,
+        version=version,
+        definition=definition,
+    )
+    return Applied(stored, "updated")
+
+
+async def _create(
+    connection: AsyncConnection, organization_id: UUID, pinned: PinnedDefinition
+) -> Applied:
+    definition = pinned.definition
+    fallback = AutomationStatus.ACTIVE if definition.steps else AutomationStatus.DRAFT
+    status = definition.status or fallback
+    automation_id = new_id()
+    await connection.execute(
+        insert(AutomationRow).values(
+            id=automation_id,
+            organization_id=organization_id,
+            version=1,
+            status=status,
+            **_columns(definition),
+        )
+    )
+    await _store_version(connection, organization_id, automation_id, 1, pinned)
+    stored = StoredAutomation(
+        id=automation_id,
+        organization_id=organization_id,
+        status=status,
+        version=1,
+        definition=definition,
+    )
+    return Applied(stored, "created")
+
+
+async def _store_version(
+    connection: AsyncConnection,
+    organization_id: UUID,
+    automation_id: UUID,
+    version: int,
+    pinned: PinnedDefinition,
+) -> None:
+    await connection.execute(
+        insert(AutomationVersionRow).values(
+            automation_id=automation_id,
+            version=version,
+            organization_id=organization_id,
+            pinned=pinned.model_dump(mode="json", by_alias=True, exclude_none=True),
+        )
+    )
+
+
+async def load_pinned(
+    connection: AsyncConnection, automation_id: UUID, version: int
+) -> PinnedDefinition:
+    """Return what one version runs; it was stored with its automation, so it exists."""
+    pinned = await connection.scalar(
+        select(AutomationVersionRow.pinned).where(
+            tuple_(AutomationVersionRow.automation_id, AutomationVersionRow.version)
+            == (automation_id, version)
+        )
+    )
+    return PinnedDefinition.model_validate(pinned)
+
+
+async def list_automations(connection: AsyncConnection) -> list[StoredAutomation]:
+    """Return every automation this connection may see, by name."""
+    rows = await connection.execute(select(AutomationRow.__table__).order_by(AutomationRow.name))
+    return [_stored(row) for row in rows.mappings()]
+
+
+async def find_automation(connection: AsyncConnection, name_or_id: str) -> StoredAutomation | None:
+    """Return the automation with this name or id, or None."""
+    try:
+        condition = AutomationRow.id == UUID(name_or_id)
+    except ValueError:
+        condition = AutomationRow.name == name_or_id
+    row = await _row(connection, condition)
+    return None if row is None else _stored(row)
+
+
+async def set_status(
+    connection: AsyncConnection, automation_id: UUID, status: AutomationStatus
+) -> None:
+    """Set the status; the caller has made sure that an active one has steps."""
+    await connection.execute(
+        update(AutomationRow)
+        .where(AutomationRow.id == automation_id)
+        .values(status=status, updated_at=func.now())
+    )
+
+
+async def _row(connection: AsyncConnection, condition: Any) -> Mapping[Any, Any] | None:
+    result = await connection.execute(select(AutomationRow.__table__).where(condition))
+    return result.mappings().one_or_none()
+
+
+def _content(pinned: PinnedDefinition) -> Any:
+    return pinned.model_dump(mode="json", exclude={"definition": {"status"}})
+
+
+def _columns(definition: AutomationDefinition) -> dict[str, Any]:
+    dumped = definition.model_dump(mode="json", by_alias=True, exclude_none=True)
+    trigger = dumped["trigger"]
+    return {
+        "name": definition.name,
+        "description": definition.description,
+        "trigger_type": trigger.pop("type"),
+        "trigger_config": trigger,
+        "conditions": dumped.get("conditions"),
+        "steps": dumped["steps"],
+    }
+
+
+def _stored(row: Mapping[Any, Any]) -> StoredAutomation:
+    return StoredAutomation(
+        id=row["id"],
+        organization_id=row["organization_id"],
+        status=AutomationStatus(row["status"]),
+        version=row["version"],
+        definition=AutomationDefinition.model_validate(
+            {
+                "name": row["name"],
+                "description": row["description"],
+                "trigger": {"type": row["trigger_type"], **row["trigger_config"]},
+                "conditions": row["conditions"],
+                "steps": row["steps"],
+            }
+        ),
+    )

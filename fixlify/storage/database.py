@@ -1,0 +1,78 @@
+"""Connections: one pool per role, and a transaction that sees one organization."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+
+class Role(StrEnum):
+    """The database roles a process may take; see ``migrations/sql/0001_security.sql``."""
+
+    APP = "fixlify_app"
+    ENGINE = "fixlify_engine"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return *url* (``postgresql://…``) as SQLAlchemy wants it for psycopg 3."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg{separator}{rest}" if scheme.startswith("postgres") else url
+
+
+def libpq_url(url: str) -> str:
+    """Return *url* as psycopg itself wants it."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+class Database:
+    """A pool of connections that all act as one role; lives as long as its process."""
+
+    def __init__(self, url: str, role: Role, pool_size: int = 10) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=False,
+            connect_args={
+                "options": f"-c role={role.value} -c statement_timeout=30000",
+                "application_name": f"fixlify {role.name.lower()}",
+                "connect_timeout": 10,
+                # Every statement here is one of a fixed few, so prepare at first use.
+                "prepare_threshold": 0,
+            },
+        )
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction that commits unless the block raises."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection on which every statement is its own transaction.
+
+        Saves the two round trips of BEGIN and COMMIT where one statement is all there is.
+        """
+        async with self._single.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def organization(self, organization_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Yield a transaction that sees one organization's rows, for the app role."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                text("SELECT set_config('fixlify.organization_id', :id, true)"),
+                {"id": str(organization_id)},
+            )
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()

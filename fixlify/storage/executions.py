@@ -1,0 +1,347 @@
+"""Executions: one row per match, from the relay's insert to the recorded outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fixlify.domain.automation import PinnedDefinition
+from fixlify.domain.runs import ExecutionStatus, RunOutcome, RunProgress, StepOutcome
+
+DUPLICATE_WINDOW = timedelta(seconds=30)
+DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowKey:
+    """What makes two events the same: the automation, the subject and the trigger's value."""
+
+    automation_id: UUID
+    subject_id: str
+    trigger_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """A match, decided: ``pending`` to be launched, or ``skipped`` with its reason."""
+
+    id: UUID
+    organization_id: UUID
+    automation_id: UUID
+    automation_version: int
+    occurrence_key: str
+    subject_type: str
+    subject_id: str
+    trigger_type: str
+    trigger_value: str
+    trigger_data: dict[str, Any]
+    occurred_at: datetime
+    status: ExecutionStatus
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingExecution:
+    """What a launch needs to know, and what the Temporal Web UI shows; nothing personal."""
+
+    id: UUID
+    organization_id: UUID
+    automation_id: UUID
+    automation: str
+    version: int
+    trigger_type: str
+    subject_type: str
+    subject_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BegunExecution:
+    """An execution whose run may go on."""
+
+    automation_id: UUID
+    version: int
+    subject_id: str
+    pinned: PinnedDefinition
+
+
+# Transaction-level advisory locks, taken in one order so that two relays cannot deadlock.
+# They make "look into the window, then insert" one step for everyone with the same key.
+_LOCK_WINDOWS = text("""
+    SELECT pg_advisory_xact_lock(key)
+    FROM (
+        SELECT DISTINCT hashtextextended(concat_ws('/', w.automation_id, w.subject_id), 7) AS key
+        FROM unnest(CAST(:automations AS uuid[]), CAST(:subjects AS text[]))
+            AS w (automation_id, subject_id)
+        ORDER BY key
+    ) AS keys
+""")
+
+_IN_WINDOW = text("""
+    SELECT w.automation_id, w.subject_id, w.trigger_value, e.occurred_at
+    FROM unnest(
+        CAST(:automations AS uuid[]), CAST(:subjects AS text[]), CAST(:values AS text[]),
+        CAST(:instants AS timestamptz[])
+    ) AS w (automation_id, subject_id, trigger_value, occurred_at)
+    JOIN automation_execution_logs e
+      ON e.automation_id = w.automation_id
+     AND e.subject_id = w.subject_id
+     AND e.trigger_value = w.trigger_value
+     AND e.occurred_at > w.occurred_at - CAST(:window AS interval)
+     AND e.occurred_at < w.occurred_at + CAST(:window AS interval)
+    WHERE e.status <> 'skipped'
+""")
+
+# A relay that crashed after its commit, or a swept row, meets the unique key and is the loser.
+_INSERT = text("""
+    INSERT INTO automation_execution_logs (
+        id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
+        subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
+        completed_at
+    )
+    SELECT
+        id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
+        subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
+        CASE status WHEN 'skipped' THEN clock_timestamp() END
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+        id uuid, organization_id uuid, automation_id uuid, automation_version integer,
+        occurrence_key text, subject_type text, subject_id text, trigger_type text,
+        trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text, reason text
+    )
+    ON CONFLICT (automation_id, occurrence_key) DO NOTHING
+    RETURNING id
+""")
+
+# Rows whose launch may have failed come first; a launched row that stays pending is launched
+# again after a while, in case Temporal lost it. Launching twice starts one workflow.
+_LAUNCHABLE = text("""
+    SELECT e.id, e.organization_id, e.automation_id, a.name AS automation,
+           e.automation_version AS version, e.trigger_type, e.subject_type, e.subject_id
+    FROM automation_execution_logs e
+    JOIN automation_workflows a ON a.id = e.automation_id
+    WHERE e.status = 'pending'
+      AND e.created_at < clock_timestamp() - CAST(:settled AS interval)
+      AND (e.launched_at IS NULL
+           OR e.launched_at < clock_timestamp() - CAST(:relaunch_after AS interval))
+    ORDER BY e.created_at
+    LIMIT :batch
+""")
+
+_MARK_LAUNCHED = text("""
+    UPDATE automation_execution_logs SET launched_at = clock_timestamp() WHERE id = ANY(:ids)
+""")
+
+# The first run to come takes the row; a second workflow for it, whatever started it, loses.
+# The same run asking again (a retried activity) is let through.
+_BEGIN = text("""
+    UPDATE automation_execution_logs e
+    SET status = CASE e.status WHEN 'pending' THEN 'running' ELSE e.status END,
+        workflow_id = :workflow_id,
+        run_id = :run_id,
+        started_at = coalesce(e.started_at, clock_timestamp())
+    FROM automation_workflow_versions v
+    WHERE e.id = :id
+      AND e.organization_id = :organization_id
+      AND v.automation_id = e.automation_id AND v.version = e.automation_version
+      AND (e.status = 'pending' OR (e.status IN ('running', 'waiting') AND e.run_id = :run_id))
+    RETURNING e.automation_id, e.automation_version, e.subject_id, v.pinned
+""")
+
+_STANDING = text("""
+    SELECT status, run_id FROM automation_execution_logs WHERE id = :id
+""")
+
+_WRITE_STEPS = """
+    steps AS (
+        INSERT INTO automation_step_logs
+            (execution_id, step_id, organization_id, position, kind, status, reason, message_id)
+        SELECT e.id, s.step_id, e.organization_id, s.position, s.kind, s.status, s.reason,
+               s.message_id
+        FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s (
+            step_id text, position integer, kind text, status text, reason text, message_id uuid
+        ), automation_execution_logs e
+        WHERE e.id = :id AND e.organization_id = :organization_id
+        ON CONFLICT (execution_id, step_id) DO UPDATE
+            SET status = excluded.status, reason = excluded.reason
+    )
+"""
+
+# A final status is never overwritten: the row records what happened first. Messages that were
+# still waiting to be sent end with their run; one in a provider's hands stays unknown.
+_PROGRESS = text(f"""
+    WITH {_WRITE_STEPS}
+    UPDATE automation_execution_logs
+    SET status = 'waiting', waiting_for = :waiting_for
+    WHERE id = :id AND organization_id = :organization_id AND status IN ('running', 'waiting')
+""")  # noqa: S608 - a constant of this module
+
+_FINISH = text(f"""
+    WITH {_WRITE_STEPS},
+    abandoned AS (
+        UPDATE messages
+        SET status = CASE WHEN status = 'sending' THEN 'unknown'
+                          WHEN :status = 'cancelled' THEN 'cancelled'
+                          ELSE 'failed' END,
+            reason = coalesce(reason, 'the run ended before it was sent')
+        WHERE execution_id = :id AND status IN ('queued', 'sending')
+    )
+    UPDATE automation_execution_logs
+    SET status = :status,
+        reason = :reason,
+        error_message = :error_message,
+        waiting_for = NULL,
+        completed_at = clock_timestamp()
+    WHERE id = :id AND organization_id = :organization_id
+      AND status IN ('pending', 'running', 'waiting')
+""")  # noqa: S608 - a constant of this module
+
+
+async def lock_windows(connection: AsyncConnection, keys: Iterable[WindowKey]) -> None:
+    """Hold the duplicate windows of *keys* until the transaction ends."""
+    pairs = sorted({(key.automation_id, key.subject_id) for key in keys})
+    await connection.execute(
+        _LOCK_WINDOWS,
+        {"automations": [a for a, _ in pairs], "subjects": [s for _, s in pairs]},
+    )
+
+
+async def executions_in_window(
+    connection: AsyncConnection, occurrences: Sequence[tuple[WindowKey, datetime]]
+) -> dict[WindowKey, list[datetime]]:
+    """Return when each key already ran within the duplicate window of its occurrence."""
+    rows = await connection.execute(
+        _IN_WINDOW,
+        {
+            "automations": [key.automation_id for key, _ in occurrences],
+            "subjects": [key.subject_id for key, _ in occurrences],
+            "values": [key.trigger_value for key, _ in occurrences],
+            "instants": [occurred_at for _, occurred_at in occurrences],
+            "window": DUPLICATE_WINDOW,
+        },
+    )
+    found: dict[WindowKey, list[datetime]] = {}
+    for automation_id, subject_id, trigger_value, occurred_at in rows:
+        key = WindowKey(automation_id, subject_id, trigger_value)
+        found.setdefault(key, []).append(occurred_at)
+    return found
+
+
+async def insert_executions(
+    connection: AsyncConnection, executions: Sequence[NewExecution]
+) -> set[UUID]:
+    """Insert the executions whose occurrence is new, and return their ids."""
+    if not executions:
+        return set()
+    rows = [
+        {
+            name: value if isinstance(value, int | dict | None) else str(value)
+            for name, value in ((name, getattr(execution, name)) for name in NewExecution.__slots__)
+        }
+        for execution in executions
+    ]
+    result = await connection.execute(_INSERT, {"rows": json.dumps(rows)})
+    return set(result.scalars())
+
+
+async def launchable_executions(
+    connection: AsyncConnection,
+    batch: int,
+    *,
+    settled: timedelta,
+    relaunch_after: timedelta,
+) -> list[PendingExecution]:
+    """Return pending executions whose workflow may be missing, oldest first.
+
+    Args:
+        settled: How old a row must be; younger ones are still in their relay's hands.
+        relaunch_after: How long a launched row may stay pending before it is launched again.
+    """
+    rows = await connection.execute(
+        _LAUNCHABLE, {"batch": batch, "settled": settled, "relaunch_after": relaunch_after}
+    )
+    return [PendingExecution(**row) for row in rows.mappings()]
+
+
+async def mark_launched(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    """Record that these executions have a workflow."""
+    if ids:
+        await connection.execute(_MARK_LAUNCHED, {"ids": list(ids)})
+
+
+async def begin_execution(
+    connection: AsyncConnection,
+    execution_id: UUID,
+    organization_id: UUID,
+    *,
+    workflow_id: str,
+    run_id: str,
+) -> BegunExecution | str:
+    """Give the execution to this run, or return why it may not have it.
+
+    A second call by the same run returns the same.
+    """
+    result = await connection.execute(
+        _BEGIN,
+        {
+            "id": execution_id,
+            "organization_id": organization_id,
+            "workflow_id": workflow_id,
+            "run_id": run_id,
+        },
+    )
+    row = result.mappings().one_or_none()
+    if row is not None:
+        return BegunExecution(
+            automation_id=row["automation_id"],
+            version=row["automation_version"],
+            subject_id=row["subject_id"],
+            pinned=PinnedDefinition.model_validate(row["pinned"]),
+        )
+    standing = (await connection.execute(_STANDING, {"id": execution_id})).one_or_none()
+    if standing is None:
+        return "there is no such execution"
+    return f"the execution is already {standing[0]}"
+
+
+async def record_progress(connection: AsyncConnection, progress: RunProgress) -> None:
+    """Write the steps so far and mark the execution as waiting; repeating it changes nothing."""
+    await connection.execute(
+        _PROGRESS,
+        {
+            "id": progress.execution_id,
+            "organization_id": progress.organization_id,
+            "steps": _steps(progress.outcomes),
+            "waiting_for": progress.waiting_for,
+        },
+    )
+
+
+async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> None:
+    """Write the steps and the outcome; the first outcome stands, a second changes nothing."""
+    failed = outcome.status is ExecutionStatus.FAILED
+    await connection.execute(
+        _FINISH,
+        {
+            "id": outcome.execution_id,
+            "organization_id": outcome.organization_id,
+            "steps": _steps(outcome.outcomes),
+            "status": outcome.status.value,
+            "reason": None if failed else outcome.reason,
+            "error_message": outcome.reason if failed else None,
+        },
+    )
+
+
+def _steps(outcomes: Sequence[StepOutcome]) -> str:
+    return json.dumps(
+        [
+            {**outcome.model_dump(mode="json"), "position": position}
+            for position, outcome in enumerate(outcomes, start=1)
+        ]
+    )

@@ -1,0 +1,74 @@
+"""Hearing of new events without polling: LISTEN on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import psycopg
+
+from fixlify.storage.database import Role, libpq_url
+from fixlify.storage.events import CHANNEL
+
+_RECONNECT_PAUSE: Final = timedelta(seconds=1)
+# How long one round of listening lasts before the connection is proved alive.
+_ROUND: Final = timedelta(seconds=30)
+
+
+
+class EventSignal:
+    """Set whenever an event was committed somewhere; an async context manager.
+
+    Notifications may be lost with a connection, so a wait also ends after its time, and
+    every reconnect counts as news.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = libpq_url(url)
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, at_most: timedelta) -> None:
+        """Return at the next notification, or after *at_most*."""
+        try:
+            async with asyncio.timeout(at_most.total_seconds()):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._listen(), name="listen for events")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._url,
+                    autocommit=True,
+                    options=f"-c role={Role.ENGINE.value}",
+                    application_name="fixlify listen",
+                    connect_timeout=10,
+                ) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    self._news.set()
+                    while True:
+                        async for _ in connection.notifies(timeout=_ROUND.total_seconds()):
+                            self._news.set()
+                        await connection.execute("SELECT 1")
+            except psycopg.Error:
+                # The relay polls meanwhile and says what is wrong with the database.
+                await asyncio.sleep(_RECONNECT_PAUSE.total_seconds())

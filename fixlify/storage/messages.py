@@ -1,0 +1,286 @@
+"""The delivery ledger: one row per execution and step, and only legal transitions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fixlify.domain.runs import MessageStatus, SendReceipt
+
+
+class Channel(StrEnum):
+    """How a message travels."""
+
+    EMAIL = "email"
+    SMS = "sms"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to enter: queued to be sent, or refused with its reason."""
+
+    id: UUID
+    organization_id: UUID
+    execution_id: UUID
+    step_id: str
+    channel: Channel
+    recipient_kind: str
+    status: MessageStatus
+    reason: str | None = None
+    recipient: str | None = None
+    sender_name: str | None = None
+    reply_to: str | None = None
+    subject: str | None = None
+    body_text: str | None = None
+    body_html: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnteredMessage:
+    """A message as the ledger has it."""
+
+    id: UUID
+    step_id: str
+    status: MessageStatus
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """A message that this attempt, and no other, may hand to a provider."""
+
+    id: UUID
+    recipient: str
+    sender_name: str | None
+    reply_to: str | None
+    subject: str | None
+    body_text: str
+    body_html: str | None
+
+
+# The first row of an execution's step stands; a repeated render reads it back.
+# A run that was waiting is running again from here on.
+_ENTER = text("""
+    WITH resumed AS (
+        UPDATE automation_execution_logs SET status = 'running', waiting_for = NULL
+        WHERE id = :execution_id AND status = 'waiting'
+    ),
+    entered AS (
+        INSERT INTO messages (
+            id, organization_id, execution_id, step_id, channel, recipient_kind, status, reason,
+            recipient, sender_name, reply_to, subject, body_text, body_html
+        )
+        SELECT
+            id, organization_id, execution_id, step_id, channel, recipient_kind, status, reason,
+            recipient, sender_name, reply_to, subject, body_text, body_html
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+            id uuid, organization_id uuid, execution_id uuid, step_id text, channel text,
+            recipient_kind text, status text, reason text, recipient text, sender_name text,
+            reply_to text, subject text, body_text text, body_html text
+        )
+        ON CONFLICT (execution_id, step_id) DO NOTHING
+        RETURNING id, step_id, status, reason
+    )
+    SELECT id, step_id, status, reason FROM entered
+    UNION ALL
+    SELECT id, step_id, status, reason FROM messages
+    WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
+""")
+
+_FIND_ENTERED = text("""
+    SELECT id, step_id, status, reason FROM messages
+    WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
+""")
+
+# The last look at the truth, in the same statement that takes the message: consent, the
+# execution and the automation as they are now. Of two attempts, one finds 'queued'; the other
+# finds nothing and must read what became of it.
+_CLAIM = text("""
+    UPDATE messages m
+    SET status = 'sending', attempts = m.attempts + 1, sending_at = clock_timestamp(),
+        reason = NULL
+    FROM automation_execution_logs e
+    JOIN automation_workflows a ON a.id = e.automation_id
+    JOIN jobs j ON j.organization_id = e.organization_id AND j.id = e.subject_id
+    LEFT JOIN clients c ON c.organization_id = j.organization_id AND c.id = j.client_id
+    WHERE m.id = :id AND m.organization_id = :organization_id AND m.status = 'queued'
+      AND e.id = m.execution_id AND e.status IN ('running', 'waiting')
+      AND a.status = 'active'
+      AND NOT (m.recipient_kind = 'client' AND
+               CASE m.channel WHEN 'email' THEN coalesce(c.email_opted_out, true)
+                              ELSE coalesce(c.sms_opted_out, true) END)
+    RETURNING m.id, m.recipient, m.sender_name, m.reply_to, m.subject, m.body_text, m.body_html
+""")
+
+_STANDING = text("""
+    SELECT m.status, m.reason, m.channel, m.recipient_kind, e.status AS execution_status,
+           a.status AS automation_status, j.id AS job_id, c.email_opted_out, c.sms_opted_out
+    FROM messages m
+    JOIN automation_execution_logs e ON e.id = m.execution_id
+    JOIN automation_workflows a ON a.id = e.automation_id
+    LEFT JOIN jobs j ON j.organization_id = e.organization_id AND j.id = e.subject_id
+    LEFT JOIN clients c ON c.organization_id = j.organization_id AND c.id = j.client_id
+    WHERE m.id = :id AND m.organization_id = :organization_id
+""")
+
+_SETTLE = text("""
+    UPDATE messages
+    SET status = :status, reason = :reason, error_code = :error_code, provider = :provider,
+        provider_id = :provider_id, segments = :segments,
+        sent_at = CASE :status WHEN 'sent' THEN clock_timestamp() END
+    WHERE id = :id AND organization_id = :organization_id AND status = ANY(:from_statuses)
+    RETURNING id
+""")
+
+
+async def enter_messages(
+    connection: AsyncConnection, execution_id: UUID, messages: Sequence[NewMessage]
+) -> Mapping[str, EnteredMessage]:
+    """Enter *messages* of one execution, and return what the ledger has, by step id.
+
+    A step that is in the ledger already keeps its first row.
+    """
+    rows = [{name: getattr(each, name) for name in NewMessage.__slots__} for each in messages]
+    result = await connection.execute(
+        _ENTER,
+        {
+            "rows": json.dumps(rows, default=str),
+            "execution_id": execution_id,
+            "step_ids": [message.step_id for message in messages],
+        },
+    )
+    return {row["step_id"]: _entered(row) for row in result.mappings()}
+
+
+async def find_entered(
+    connection: AsyncConnection, execution_id: UUID, step_ids: Sequence[str]
+) -> Mapping[str, EnteredMessage]:
+    """Return the messages these steps have in the ledger, by step id."""
+    result = await connection.execute(
+        _FIND_ENTERED, {"execution_id": execution_id, "step_ids": list(step_ids)}
+    )
+    return {row["step_id"]: _entered(row) for row in result.mappings()}
+
+
+class Ledger:
+    """The transitions of one message around a provider call.
+
+    Holds a connection, and lives as long as the statement or transaction it was opened for.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, message_id: UUID, organization_id: UUID
+    ) -> None:
+        self._connection = connection
+        self._key = {"id": message_id, "organization_id": organization_id}
+
+    async def claim(self) -> ClaimedMessage | SendReceipt:
+        """Take the message for one provider call, or return what became of it instead.
+
+        A message found in ``sending`` was left there by an attempt that died in the call:
+        it becomes ``unknown``, because nobody can say whether it went out.
+        """
+        row = (await self._connection.execute(_CLAIM, self._key)).mappings().one_or_none()
+        if row is not None:
+            return ClaimedMessage(**row)
+        return await self._decline()
+
+    async def accepted(
+        self, provider: str, provider_id: str | None, segments: int | None
+    ) -> SendReceipt:
+        """Record that the provider took the message."""
+        return await self._settle(
+            MessageStatus.SENT,
+            # A run that was cancelled during the call left it unknown; now it is known.
+            from_statuses=[MessageStatus.SENDING, MessageStatus.UNKNOWN],
+            provider=provider,
+            provider_id=provider_id,
+            segments=segments,
+        )
+
+    async def released(self, reason: str, error_code: str | None) -> SendReceipt:
+        """Record that the provider did not take it, and that another attempt may."""
+        return await self._settle(MessageStatus.QUEUED, reason, error_code=error_code)
+
+    async def refused(self, reason: str, error_code: str | None) -> SendReceipt:
+        """Record that the provider will never take it."""
+        return await self._settle(MessageStatus.FAILED, reason, error_code=error_code)
+
+    async def lost(self, reason: str) -> SendReceipt:
+        """Record that nobody knows whether the provider took it."""
+        return await self._settle(MessageStatus.UNKNOWN, reason)
+
+    async def _decline(self) -> SendReceipt:
+        standing = (await self._connection.execute(_STANDING, self._key)).mappings().one_or_none()
+        if standing is None:
+            return SendReceipt(status=MessageStatus.CANCELLED, reason="there is no such message")
+        status = MessageStatus(standing["status"])
+        if status is MessageStatus.SENDING:
+            return await self.lost("an earlier attempt ended during the provider call")
+        if status is not MessageStatus.QUEUED:
+            return SendReceipt(status=status, reason=standing["reason"])
+        if standing["job_id"] is None:
+            return await self._withdraw(MessageStatus.CANCELLED, "the job no longer exists")
+        if standing["automation_status"] != "active":
+            automation = f"the automation is {standing['automation_status']}"
+            return await self._withdraw(MessageStatus.CANCELLED, automation)
+        if standing["execution_status"] not in ("running", "waiting"):
+            execution = f"the execution is {standing['execution_status']}"
+            return await self._withdraw(MessageStatus.CANCELLED, execution)
+        if standing["email_opted_out"] is None:
+            return await self._withdraw(MessageStatus.CANCELLED, "the job has no client any more")
+        return await self._withdraw(
+            MessageStatus.SUPPRESSED, f"the client opted out of {standing['channel']}"
+        )
+
+    async def _withdraw(self, status: MessageStatus, reason: str) -> SendReceipt:
+        return await self._settle(status, reason, from_statuses=[MessageStatus.QUEUED])
+
+    async def _settle(
+        self,
+        status: MessageStatus,
+        reason: str | None = None,
+        *,
+        from_statuses: Sequence[MessageStatus] = (MessageStatus.SENDING,),
+        error_code: str | None = None,
+        provider: str | None = None,
+        provider_id: str | None = None,
+        segments: int | None = None,
+    ) -> SendReceipt:
+        row = await self._connection.execute(
+            _SETTLE,
+            {
+                **self._key,
+                "status": status.value,
+                "reason": reason,
+                "error_code": error_code,
+                "provider": provider,
+                "provider_id": provider_id,
+                "segments": segments,
+                "from_statuses": [each.value for each in from_statuses],
+            },
+        )
+        if row.one_or_none() is not None:
+            return SendReceipt(status=status, reason=reason)
+        # Someone else settled it first (the run was cancelled, say): theirs stands.
+        return await self._read()
+
+    async def _read(self) -> SendReceipt:
+        standing = (await self._connection.execute(_STANDING, self._key)).mappings().one()
+        return SendReceipt(status=MessageStatus(standing["status"]), reason=standing["reason"])
+
+
+def _entered(row: Mapping[Any, Any]) -> EnteredMessage:
+    return EnteredMessage(
+        id=row["id"],
+        step_id=row["step_id"],
+        status=MessageStatus(row["status"]),
+        reason=row["reason"],
+    )

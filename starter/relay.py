@@ -1,0 +1,185 @@
+"""Turn recorded events into executions, and executions into workflows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fixlify.domain.events import Event
+from fixlify.domain.runs import ExecutionStatus
+from fixlify.domain.triggers import TRIGGERS_BY_EVENT
+from fixlify.storage.automations import Listening, ListeningAutomations
+from fixlify.storage.database import Database
+from fixlify.storage.events import claim_events, mark_processed
+from fixlify.storage.executions import (
+    NewExecution,
+    PendingExecution,
+    executions_in_window,
+    insert_executions,
+    launchable_executions,
+    lock_windows,
+    mark_launched,
+)
+from fixlify.storage.facts import load_facts
+from fixlify.storage.listen import EventSignal
+from starter.launch import Launcher
+from starter.matching import Match, decide, find_matches
+
+BATCH: Final = 100
+# A pooler or a cut connection loses notifications; nothing waits longer than this for one.
+POLL_INTERVAL: Final = timedelta(seconds=1)
+# A pending row this young is still being launched by the relay that inserted it.
+SETTLED: Final = timedelta(seconds=2)
+# Temporal keeps what it accepted; this only matters if it was set up anew.
+RELAUNCH_AFTER: Final = timedelta(minutes=5)
+
+_log = structlog.get_logger(__name__)
+
+
+class Relay:
+    """Claims events, matches them, launches what matched; lives as long as its process.
+
+    Several relays may run at once: events and windows are locked in Postgres, and a launch
+    is idempotent.
+    """
+
+    def __init__(self, database: Database, launcher: Launcher, signal: EventSignal) -> None:
+        self._database = database
+        self._launcher = launcher
+        self._signal = signal
+        self._listening = ListeningAutomations()
+
+    async def run(self) -> None:
+        """Work until cancelled; a database or Temporal that is away is waited for."""
+        away = False
+        while True:
+            try:
+                if await self.relay_batch() == BATCH:
+                    continue
+                await self.launch_left_behind()
+                if away:
+                    _log.info("The database is back.")
+                    away = False
+            except (SQLAlchemyError, OSError) as error:
+                if not away:
+                    _log.warning("The database is away; trying again.", error=_first_line(error))
+                    away = True
+                await asyncio.sleep(POLL_INTERVAL.total_seconds())
+                continue
+            await self._signal.wait(POLL_INTERVAL)
+
+    async def relay_batch(self) -> int:
+        """Relay up to one batch of events and return how many were claimed.
+
+        Claiming, matching, inserting and marking are one transaction; launching follows it.
+        """
+        async with self._database.transaction() as connection:
+            claimed = await claim_events(connection, BATCH)
+            if not claimed:
+                return 0
+            matches, outcomes = await self._match(connection, claimed.events)
+            decided = await self._decide(connection, matches)
+            inserted = await insert_executions(connection, decided)
+            await mark_processed(
+                connection,
+                {**_outcomes(claimed.events, decided), **outcomes, **claimed.unreadable},
+            )
+        names = {match.automation.id: match.automation.name for match in matches}
+        await self._launch(
+            [
+                _pending(execution, names[execution.automation_id])
+                for execution in decided
+                if execution.id in inserted and execution.status is ExecutionStatus.PENDING
+            ]
+        )
+        return len(claimed)
+
+    async def launch_left_behind(self) -> int:
+        """Launch pending executions that a crash or an unreachable Temporal left behind."""
+        async with self._database.statement() as connection:
+            left_behind = await launchable_executions(
+                connection, BATCH, settled=SETTLED, relaunch_after=RELAUNCH_AFTER
+            )
+        if left_behind:
+            _log.info("Launching executions that were left behind.", count=len(left_behind))
+            await self._launch(left_behind)
+        return len(left_behind)
+
+    async def _match(
+        self, connection: AsyncConnection, events: Sequence[Event]
+    ) -> tuple[list[Match], Mapping[int, str]]:
+        trigger_types = {name for event in events for name in TRIGGERS_BY_EVENT[event.type]}
+        organizations = {event.organization_id for event in events}
+        listening = await self._listening.find(connection, organizations, trigger_types)
+        unreadable = {
+            event.id: f"automations nobody can read: {', '.join(names)}"
+            for event in events
+            if (names := listening.get(event.organization_id, Listening()).unreadable)
+        }
+        if unreadable:
+            _log.error(
+                "Stored automations are invalid; apply them again.",
+                automations=sorted(set(unreadable.values())),
+            )
+        return find_matches(events, listening), unreadable
+
+    async def _decide(
+        self, connection: AsyncConnection, matches: Sequence[Match]
+    ) -> list[NewExecution]:
+        if not matches:
+            return []
+        await lock_windows(connection, [match.key for match in matches])
+        in_window = await executions_in_window(
+            connection, [(match.key, match.event.occurred_at) for match in matches]
+        )
+        facts = await load_facts(
+            connection,
+            [
+                (match.event.organization_id, match.event.subject_id)
+                for match in matches
+                if match.automation.conditions is not None
+            ],
+        )
+        return decide(matches, facts, in_window)
+
+    async def _launch(self, executions: Sequence[PendingExecution]) -> None:
+        launched = await self._launcher.launch(executions)
+        async with self._database.statement() as connection:
+            await mark_launched(connection, launched)
+
+
+def _outcomes(events: Sequence[Event], decided: Sequence[NewExecution]) -> dict[int, str]:
+    """Say of each event what it led to: ``2 pending, 1 skipped``, or ``nothing matched``."""
+    counts: dict[int, Counter[str]] = {event.id: Counter() for event in events}
+    for execution in decided:
+        counts[execution.trigger_data["event_id"]][execution.status.value] += 1
+    return {
+        event_id: ", ".join(f"{n} {status}" for status, n in sorted(count.items()))
+        or "nothing matched"
+        for event_id, count in counts.items()
+    }
+
+
+def _pending(execution: NewExecution, automation: str) -> PendingExecution:
+    return PendingExecution(
+        id=execution.id,
+        organization_id=execution.organization_id,
+        automation_id=execution.automation_id,
+        automation=automation,
+        version=execution.automation_version,
+        trigger_type=execution.trigger_type,
+        subject_type=execution.subject_type,
+        subject_id=execution.subject_id,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,224 @@
+"""Carry out one automation for one occurrence: its messages, its waits, its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import groupby
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.email import EmailActivities
+    from activities.executions import ExecutionActivities
+    from activities.rendering import RenderingActivities
+    from activities.sms import SmsActivities
+    from fixlify.domain import queues
+    from fixlify.domain.durations import format_duration
+    from fixlify.domain.runs import (
+        AutomationRun,
+        ExecutionStatus,
+        MessageStatus,
+        PlannedStep,
+        RenderedMessage,
+        RenderRequest,
+        RunOutcome,
+        RunPlan,
+        RunProgress,
+        SendReceipt,
+        SendRequest,
+        StepKind,
+        StepOutcome,
+        StepStatus,
+        run_status,
+    )
+
+# Our own database: quick when it is there, and asked again for as long as it is not.
+DATABASE_TIMEOUT = timedelta(seconds=15)
+DATABASE_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)
+)
+
+# Longer than every deadline inside a send, so that no attempt outlives its successor's start.
+SEND_TIMEOUT = timedelta(seconds=90)
+SEND_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
+)
+# A provider that is down for longer than this has made the message stale.
+DELIVERY_DEADLINE = timedelta(hours=6)
+
+
+@workflow.defn(name="automation")
+class AutomationWorkflow:
+    """One execution, from its first step to its recorded outcome."""
+
+    @workflow.init
+    def __init__(self, run: AutomationRun) -> None:
+        self._run = run
+        self._outcomes: list[StepOutcome] = []
+
+    @workflow.run
+    async def run(self, run: AutomationRun) -> RunOutcome:
+        try:
+            plan = await self._fetch_context()
+            for steps in _acts(plan.steps):
+                if steps[0].kind is StepKind.WAIT:
+                    await self._wait(steps[0])
+                else:
+                    await self._send(plan, steps)
+        except BaseException as error:
+            if is_cancelled_exception(error):
+                await self._record(ExecutionStatus.CANCELLED, "the run was cancelled")
+            raise
+        return await self._record(*run_status(tuple(self._outcomes)))
+
+    async def _fetch_context(self) -> RunPlan:
+        return await workflow.execute_local_activity_method(
+            ExecutionActivities.fetch_context,
+            self._run,
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
+            summary="Take the execution and read its plan",
+        )
+
+    async def _wait(self, step: PlannedStep) -> None:
+        assert step.duration is not None, "a wait has a duration"  # noqa: S101
+        until = workflow.now() + step.duration
+        await workflow.execute_local_activity_method(
+            ExecutionActivities.record_progress,
+            RunProgress(
+                execution_id=self._run.execution_id,
+                organization_id=self._run.organization_id,
+                outcomes=tuple(self._outcomes),
+                waiting_for=f"{step.id} until {until:%Y-%m-%d %H:%M} UTC",
+            ),
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
+            summary=f"Note that {step.id} waits",
+        )
+        self._show(f"Waiting: `{step.id}`, until {until:%Y-%m-%d %H:%M} UTC")
+        await workflow.sleep(
+            step.duration, summary=f"{step.id}: wait {format_duration(step.duration)}"
+        )
+        self._note(StepOutcome(step_id=step.id, kind=step.kind, status=StepStatus.COMPLETED))
+
+    async def _send(self, plan: RunPlan, steps: list[PlannedStep]) -> None:
+        """Render neighbouring messages together and send them side by side."""
+        rendered = await workflow.execute_local_activity_method(
+            RenderingActivities.render_messages,
+            RenderRequest(
+                execution_id=self._run.execution_id,
+                organization_id=self._run.organization_id,
+                automation_id=plan.automation_id,
+                version=plan.version,
+                subject_id=plan.subject_id,
+                step_ids=tuple(step.id for step in steps),
+            ),
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
+            summary=f"Render {', '.join(step.id for step in steps)}",
+        )
+        outcomes = await asyncio.gather(
+            *(
+                self._deliver(step, message)
+                for step, message in zip(steps, rendered.messages, strict=True)
+            )
+        )
+        for outcome in outcomes:
+            self._note(outcome)
+
+    async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> StepOutcome:
+        if message.status is not MessageStatus.QUEUED:
+            return _outcome(step, message, SendReceipt(status=message.status, reason=message.reason))
+        send = EmailActivities.send_email if step.kind is StepKind.EMAIL else SmsActivities.send_sms
+        request = SendRequest(
+            message_id=message.message_id, organization_id=self._run.organization_id
+        )
+        try:
+            receipt = await workflow.execute_activity_method(
+                send,
+                request,
+                task_queue=queues.EMAIL if step.kind is StepKind.EMAIL else queues.SMS,
+                start_to_close_timeout=SEND_TIMEOUT,
+                schedule_to_close_timeout=DELIVERY_DEADLINE,
+                retry_policy=SEND_RETRY,
+                summary=f"{step.id}: {step.kind} to the {step.to}",
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            receipt = _failure(error)
+        return _outcome(step, message, receipt)
+
+    async def _record(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
+        outcome = RunOutcome(
+            execution_id=self._run.execution_id,
+            organization_id=self._run.organization_id,
+            status=status,
+            reason=reason,
+            outcomes=tuple(self._outcomes),
+        )
+        await workflow.execute_local_activity_method(
+            ExecutionActivities.record_outcome,
+            outcome,
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
+            summary=f"Record that the run is {status}",
+        )
+        self._show(f"**{status.capitalize()}**" + (f": {reason}" if reason else ""))
+        return outcome
+
+    def _note(self, outcome: StepOutcome) -> None:
+        self._outcomes.append(outcome)
+        self._show("Running")
+
+    def _show(self, headline: str) -> None:
+        """Tell the Web UI where the run stands, in Markdown."""
+        lines = [
+            f"{place}. `{done.step_id}` {done.kind}: **{done.status}**"
+            + (f" ({done.reason})" if done.reason else "")
+            for place, done in enumerate(self._outcomes, start=1)
+        ]
+        workflow.set_current_details("\n".join([headline, "", *lines]))
+
+
+def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
+    """Group neighbouring messages; each wait stands alone."""
+    numbered = enumerate(steps)
+    for _, act in groupby(
+        numbered, key=lambda item: item[0] if item[1].kind is StepKind.WAIT else -1
+    ):
+        yield [step for _, step in act]
+
+
+def _failure(error: ActivityError) -> SendReceipt:
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        unknown = cause.type == "OutcomeUnknownError"
+        status = MessageStatus.UNKNOWN if unknown else MessageStatus.FAILED
+        return SendReceipt(status=status, reason=cause.message)
+    hours = DELIVERY_DEADLINE // timedelta(hours=1)
+    return SendReceipt(
+        status=MessageStatus.FAILED, reason=f"gave up: no answer within {hours} hours"
+    )
+
+
+_STEP_STATUS = {
+    MessageStatus.SENT: StepStatus.COMPLETED,
+    MessageStatus.SUPPRESSED: StepStatus.SKIPPED,
+    MessageStatus.CANCELLED: StepStatus.SKIPPED,
+    MessageStatus.UNKNOWN: StepStatus.UNKNOWN,
+}
+
+
+def _outcome(step: PlannedStep, message: RenderedMessage, receipt: SendReceipt) -> StepOutcome:
+    return StepOutcome(
+        step_id=step.id,
+        kind=step.kind,
+        status=_STEP_STATUS.get(receipt.status, StepStatus.FAILED),
+        reason=receipt.reason,
+        message_id=message.message_id,
+    )
