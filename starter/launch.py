@@ -51,9 +51,7 @@ class Launcher:
         success, because the id is taken by the first.
         """
         started = await asyncio.gather(*map(self._start, executions))
-        return [
-            execution.id for execution, has in zip(executions, started, strict=True) if has
-        ]
+        return [execution.id for execution, has in zip(executions, started, strict=True) if has]
 
     async def _start(self, execution: PendingExecution) -> bool:
         async with self._slots:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -56,6 +55,7 @@ class Relay:
         self._launcher = launcher
         self._signal = signal
         self._listening = ListeningAutomations()
+        self._next_sweep = 0.0
 
     async def run(self) -> None:
         """Work until cancelled; a database or Temporal that is away is waited for."""
@@ -64,7 +64,7 @@ class Relay:
             try:
                 if await self.relay_batch() == BATCH:
                     continue
-                await self.launch_left_behind()
+                await self._sweep_when_due()
                 if away:
                     _log.info("The database is back.")
                     away = False
@@ -75,6 +75,12 @@ class Relay:
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
                 continue
             await self._signal.wait(POLL_INTERVAL)
+
+    async def _sweep_when_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_sweep:
+            self._next_sweep = now + POLL_INTERVAL.total_seconds()
+            await self.launch_left_behind()
 
     async def relay_batch(self) -> int:
         """Relay up to one batch of events and return how many were claimed.

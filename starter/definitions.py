@@ -1,0 +1,110 @@
+"""Accept automations: validate them to the last variable, pin their templates, store them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from fixlify.domain.automation import (
+    AutomationDefinition,
+    AutomationStatus,
+    PinnedDefinition,
+    StoredAutomation,
+    TemplateSource,
+    parse_definition,
+)
+from fixlify.domain.errors import DefinitionError, NotFoundError, Problem
+from fixlify.domain.names import did_you_mean, nearest
+from fixlify.domain.steps import SendEmail, SendSms
+from fixlify.rendering import check_template, shipped_templates
+from fixlify.storage.automations import (
+    Applied,
+    find_automation,
+    list_automations,
+    set_status,
+    store_automation,
+)
+from fixlify.storage.database import Database
+
+
+def validate_definition(source: str, data: Any) -> PinnedDefinition:
+    """Return the automation that *data* describes, with the text of its templates.
+
+    Args:
+        source: What to call it in errors: the file's name.
+        data: Parsed YAML or JSON.
+
+    Raises:
+        DefinitionError: With every problem: unknown keys, types, fields, templates, variables.
+    """
+    definition = parse_definition(source, data)
+    templates = shipped_templates()
+    problems = [
+        problem
+        for place, step in enumerate(definition.steps)
+        if isinstance(step, SendEmail | SendSms)
+        for problem in _template_problems(place, step, definition, templates)
+    ]
+    if problems:
+        raise DefinitionError(source, problems)
+    return PinnedDefinition(
+        definition=definition,
+        templates={name: templates[name] for name in definition.template_names},
+    )
+
+
+async def apply_definitions(
+    database: Database, organization_id: UUID, pinned: Sequence[PinnedDefinition]
+) -> list[Applied]:
+    """Store all of *pinned* or, if anything fails, none; *database* acts as the app role."""
+    async with database.organization(organization_id) as connection:
+        return [await store_automation(connection, organization_id, each) for each in pinned]
+
+
+async def change_status(
+    database: Database, organization_id: UUID, name_or_id: str, status: AutomationStatus
+) -> StoredAutomation:
+    """Set an automation's status and return it as it is now.
+
+    Raises:
+        NotFoundError: With the nearest name.
+        DefinitionError: It has no steps and cannot be active.
+    """
+    async with database.organization(organization_id) as connection:
+        automation = await find_automation(connection, name_or_id)
+        if automation is None:
+            names = [each.definition.name for each in await list_automations(connection)]
+            raise no_such_automation(name_or_id, names)
+        if status is AutomationStatus.ACTIVE and not automation.definition.steps:
+            raise DefinitionError(
+                automation.definition.name,
+                [Problem("steps", "an automation cannot be active without steps; apply some")],
+            )
+        await set_status(connection, automation.id, status)
+        return automation.model_copy(update={"status": status})
+
+
+def no_such_automation(name: str, names: Sequence[str]) -> NotFoundError:
+    """Return the error for a name that no automation of the organization has."""
+    hint = did_you_mean(name, names) if names else "there are none yet; apply one"
+    return NotFoundError(f"no automation '{name}'; {hint}", nearest(name, names))
+
+
+def _template_problems(
+    place: int,
+    step: SendEmail | SendSms,
+    definition: AutomationDefinition,
+    templates: Mapping[str, TemplateSource],
+) -> list[Problem]:
+    path = f"steps[{place}]"
+    if step.template is not None and step.template not in templates:
+        hint = did_you_mean(step.template, templates)
+        return [Problem(f"{path}.template", f"unknown template '{step.template}'; {hint}")]
+    source = PinnedDefinition(definition=definition, templates=templates).source_of(step)
+    channel = "email" if isinstance(step, SendEmail) else "sms"
+    within = f"{path}.template ({step.template})" if step.template else path
+    return [
+        Problem(f"{within}.{problem.path}", problem.message)
+        for problem in check_template(source, channel=channel)
+    ]

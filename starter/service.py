@@ -1,0 +1,97 @@
+"""The relay as a service: built from settings, running until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from temporalio.client import Client
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+from fixlify import temporal
+from fixlify.settings import Settings
+from fixlify.storage.database import Database, Role
+from fixlify.storage.listen import EventSignal
+from starter.launch import Launcher
+from starter.relay import Relay
+from starter.stopping import unless_stopped, until_stopped
+
+_CONNECT_PAUSE: Final = timedelta(seconds=1)
+_RELAY_CONNECTIONS: Final = 2
+
+_log = structlog.get_logger(__name__)
+
+
+async def connect_patiently(settings: Settings, part: str) -> Client:
+    """Connect to Temporal, waiting for as long as it is away.
+
+    Args:
+        settings: Where Temporal is.
+        part: What this process is (``worker``, ``starter``), shown in the Web UI.
+    """
+    identity = f"fixlify-{part} {os.getpid()}@{socket.gethostname()}"
+    # The SDK's own log lines are for its authors; what matters reaches ours as exceptions.
+    runtime = Runtime(
+        telemetry=TelemetryConfig(
+            logging=LoggingConfig(TelemetryFilter(core_level="ERROR", other_level="ERROR"))
+        )
+    )
+    said = False
+    while True:
+        try:
+            return await temporal.connect(
+                settings.temporal_address,
+                settings.temporal_namespace,
+                identity=identity,
+                runtime=runtime,
+            )
+        except temporal.CONNECTION_ERRORS as error:
+            if not said:
+                _log.warning(
+                    "Temporal is away; waiting for it. Nothing is lost meanwhile.",
+                    address=settings.temporal_address,
+                    error=str(error).partition("\n")[0],
+                )
+                said = True
+            await asyncio.sleep(_CONNECT_PAUSE.total_seconds())
+
+
+@asynccontextmanager
+async def running_relay(
+    settings: Settings, client: Client, *, eager: bool
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a relay in the background until the block ends; yields its task.
+
+    The task ends only by cancellation; if it fails, the process should end with it.
+    """
+    url = settings.database_url.get_secret_value()
+    database = Database(url, Role.ENGINE, pool_size=_RELAY_CONNECTIONS)
+    try:
+        async with EventSignal(url) as signal:
+            relay = Relay(database, Launcher(client, eager=eager), signal)
+            task = asyncio.create_task(relay.run(), name="relay")
+            try:
+                yield task
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+    finally:
+        await database.close()
+
+
+async def run_starter(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the relay alone, until *stop* is set."""
+    client = await unless_stopped(connect_patiently(settings, "starter"), stop)
+    if client is None:
+        return
+    async with running_relay(settings, client, eager=False) as relay:
+        _log.info("The relay is running.", temporal=settings.temporal_address)
+        await until_stopped(stop, relay)
+    _log.info("The relay has stopped.")

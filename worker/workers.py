@@ -1,0 +1,91 @@
+"""The Temporal workers of one process: one for workflows, one per channel."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.email import EmailActivities
+from activities.executions import ExecutionActivities
+from activities.rendering import RenderingActivities
+from activities.sms import SmsActivities
+from fixlify.channels import EmailChannel, SmsChannel
+from fixlify.domain import queues
+from fixlify.storage.database import Database
+from workflows.automation import AutomationWorkflow
+
+WORKFLOWS: Final[list[type[Any]]] = [AutomationWorkflow]
+
+# Longer than any deadline inside a send, so that a stop never cuts one short.
+GRACEFUL_SHUTDOWN: Final = timedelta(seconds=60)
+# Workflow tasks are CPU-bound; more at once in one process only makes each slower.
+CONCURRENT_WORKFLOW_TASKS: Final = 10
+CONCURRENT_SENDS: Final = 50
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """Return the sandbox, on; our own modules pass through it, which halves its cost."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "activities", "fixlify", "pydantic", "pydantic_core"
+        )
+    )
+
+
+def build_workers(
+    client: Client,
+    database: Database,
+    *,
+    email: EmailChannel,
+    sms: SmsChannel,
+    sender: str,
+    max_cached_workflows: int = 1000,
+) -> list[Worker]:
+    """Return the workers, not yet running.
+
+    Args:
+        client: Shared with the relay of this process, if it has one, for eager starts.
+        database: Acting as the engine role.
+        email: Where mail goes.
+        sms: Where text messages go.
+        sender: The sender address of every email.
+        max_cached_workflows: 0 replays every workflow task from its history, for tests.
+    """
+    executions = ExecutionActivities(database)
+    rendering = RenderingActivities(database)
+    automations = Worker(
+        client,
+        task_queue=queues.AUTOMATIONS,
+        workflows=WORKFLOWS,
+        activities=[
+            executions.fetch_context,
+            executions.record_progress,
+            executions.record_outcome,
+            rendering.render_messages,
+        ],
+        workflow_runner=workflow_runner(),
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+        max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
+        max_cached_workflows=max_cached_workflows,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )
+    return [
+        automations,
+        _sender(client, queues.EMAIL, EmailActivities(database, email, sender).send_email),
+        _sender(client, queues.SMS, SmsActivities(database, sms).send_sms),
+    ]
+
+
+def _sender(client: Client, queue: str, send: Any) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        activities=[send],
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        max_concurrent_activities=CONCURRENT_SENDS,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )
