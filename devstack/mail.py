@@ -91,10 +91,9 @@ class MailCatcher(Captures[CapturedEmail]):
             port: 0 takes a free one.
             folder: where each message is also kept as an ``.eml`` file; None keeps none.
         """
-        super().__init__()
+        super().__init__(folder)
         self.slowness = timedelta(seconds=2)
         self._port = port
-        self._folder = folder
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._refused_once: set[str] = set()
@@ -115,8 +114,7 @@ class MailCatcher(Captures[CapturedEmail]):
         Raises:
             OSError: The port is taken.
         """
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._open_folder()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Connection(self, self._connections, loop), LOOPBACK, self._port
@@ -132,6 +130,7 @@ class MailCatcher(Captures[CapturedEmail]):
         for connection in list(self._connections):
             connection.hang_up()
         await server.wait_closed()
+        await self._close_folder()
 
     def clear(self) -> None:
         """Forget every message, and who was refused once."""
@@ -209,12 +208,10 @@ class MailCatcher(Captures[CapturedEmail]):
         accepted_at = monotonic()
         raw = bytes(envelope.original_content or b"")
         captured = _captured(envelope, raw, accepted_at)
-        if self._folder is not None:
-            stamp = captured.received_at.strftime("%Y%m%dT%H%M%S.%fZ")
-            # The envelope as aiosmtpd's own mailbox writes it; a blind copy is nowhere else.
-            head = f"X-MailFrom: {captured.sender}\r\nX-RcptTo: {', '.join(captured.recipients)}"
-            file = self._folder / f"{stamp}-{len(self.messages) + 1:04}.eml"
-            file.write_bytes(head.encode() + b"\r\n" + raw)
+        # The envelope as aiosmtpd's own mailbox writes it; a blind copy is nowhere else.
+        head = f"X-MailFrom: {captured.sender}\r\nX-RcptTo: {', '.join(captured.recipients)}\r\n"
+        number = f"{len(self.messages) + 1:04}"
+        self._save(captured.received_at, f"{number}.eml", head.encode() + raw)
         self._accept(captured)
 
 
