@@ -30,6 +30,7 @@ from datetime import UTC, datetime, timedelta
 from email import policy
 from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -61,21 +62,43 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 class CapturedEmail(BaseModel):
     """One message as the server received it.
 
-    ``recipients`` and ``sender`` are the envelope's; ``headers`` is decoded, with the last of
-    repeated headers; ``accepted_at`` is ``time.monotonic()`` in seconds.
+    ``recipients`` and ``sender`` are the envelope's; ``accepted_at`` is ``time.monotonic()`` in
+    seconds. What is inside is parsed when somebody looks: that takes longer than receiving it.
     """
 
     model_config = ConfigDict(frozen=True)
 
     recipients: tuple[str, ...]
     sender: str
-    subject: str
-    text: str
-    html: str | None
-    headers: dict[str, str]
     raw: bytes
     received_at: AwareDatetime
     accepted_at: float
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers, decoded; of a repeated one, the last."""
+        return {name: str(value) for name, value in self._message.items()}
+
+    @cached_property
+    def subject(self) -> str:
+        """The subject, decoded; empty without one."""
+        return str(self._message["Subject"] or "")
+
+    @cached_property
+    def text(self) -> str:
+        """The plain text; empty without one."""
+        part = self._message.get_body(("plain",))
+        return _content(part) if part else ""
+
+    @cached_property
+    def html(self) -> str | None:
+        """The HTML; None without one."""
+        part = self._message.get_body(("html",))
+        return _content(part) if part else None
+
+    @cached_property
+    def _message(self) -> EmailMessage:
+        return BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(self.raw)
 
     def __str__(self) -> str:
         return f"{self.sender} → {', '.join(self.recipients)}: {self.subject}"
@@ -205,13 +228,17 @@ class MailCatcher(Captures[CapturedEmail]):
         return True
 
     def _keep(self, envelope: Envelope) -> None:
-        accepted_at = monotonic()
-        raw = bytes(envelope.original_content or b"")
-        captured = _captured(envelope, raw, accepted_at)
+        captured = CapturedEmail(
+            recipients=tuple(envelope.rcpt_tos),
+            sender=envelope.mail_from or "",
+            raw=bytes(envelope.original_content or b""),
+            received_at=datetime.now(UTC),
+            accepted_at=monotonic(),
+        )
         # The envelope as aiosmtpd's own mailbox writes it; a blind copy is nowhere else.
         head = f"X-MailFrom: {captured.sender}\r\nX-RcptTo: {', '.join(captured.recipients)}\r\n"
         number = f"{len(self.messages) + 1:04}"
-        self._save(captured.received_at, f"{number}.eml", head.encode() + raw)
+        self._save(captured.received_at, f"{number}.eml", head.encode() + captured.raw)
         self._accept(captured)
 
 
@@ -273,23 +300,6 @@ async def _cut(server: SMTP) -> None:
 async def _until_hung_up() -> None:
     # aiosmtpd cancels whatever answers a connection that is gone.
     await asyncio.Event().wait()
-
-
-def _captured(envelope: Envelope, raw: bytes, accepted_at: float) -> CapturedEmail:
-    message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(raw)
-    text = message.get_body(("plain",))
-    html = message.get_body(("html",))
-    return CapturedEmail(
-        recipients=tuple(envelope.rcpt_tos),
-        sender=envelope.mail_from or "",
-        subject=str(message["Subject"] or ""),
-        text=_content(text) if text else "",
-        html=_content(html) if html else None,
-        headers={name: str(value) for name, value in message.items()},
-        raw=raw,
-        received_at=datetime.now(UTC),
-        accepted_at=accepted_at,
-    )
 
 
 def _content(part: MIMEPart) -> str:
