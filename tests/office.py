@@ -1,0 +1,136 @@
+"""A field-service company in a test database: it writes its rows as plain SQL, as companies do."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+import yaml
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from fixlify.storage.automations import Applied
+from fixlify.storage.database import Database, Role
+from starter.definitions import apply_definitions, validate_definition
+
+
+class Office:
+    """One organization and its staff's SQL console; lives as long as its test."""
+
+    def __init__(
+        self, url: str, connection: psycopg.AsyncConnection[dict[str, Any]], organization_id: UUID
+    ) -> None:
+        self.url = url
+        self.organization_id = organization_id
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, url: str, name: str = "Northwind Heating", **columns: Any) -> Self:
+        """Found a company in the database at *url*."""
+        connection = await psycopg.AsyncConnection.connect(
+            url, autocommit=True, row_factory=dict_row
+        )
+        company = cls(url, connection, UUID(int=0))
+        row = await company.insert(
+            "organizations",
+            **{"name": name, "time_zone": "America/New_York", "email": "office@example.com"}
+            | columns,
+        )
+        company.organization_id = row["id"]
+        return company
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._connection.close()
+
+    async def query(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Run one statement with ``%s`` parameters; return its rows, if it has any."""
+        cursor = await self._connection.execute(statement.encode(), parameters)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def insert(self, table: str, **columns: Any) -> dict[str, Any]:
+        """Insert one row and return it whole."""
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING *").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+        )
+        cursor = await self._connection.execute(statement, list(columns.values()))
+        row = await cursor.fetchone()
+        assert row is not None
+        return row
+
+    async def add_client(self, **columns: Any) -> UUID:
+        """Enter a client who can be reached both ways, unless *columns* say otherwise."""
+        defaults = {
+            "organization_id": self.organization_id,
+            "first_name": "Ada",
+            "last_name": "Byron",
+            "email": "ada@example.com",
+            "phone": "+12125550123",
+        }
+        row = await self.insert("clients", **(defaults | columns))
+        client_id: UUID = row["id"]
+        return client_id
+
+    async def add_job(self, job_id: str = "J-2019", **columns: Any) -> str:
+        """Enter a scheduled job; with a new client unless *columns* name one."""
+        if "client_id" not in columns:
+            columns["client_id"] = await self.add_client()
+        defaults = {
+            "organization_id": self.organization_id,
+            "id": job_id,
+            "title": "Boiler repair",
+            "job_type": "repair",
+            "status": "scheduled",
+            "total": 240,
+        }
+        await self.insert("jobs", **(defaults | columns))
+        return job_id
+
+    async def write_status(self, job_id: str, status: str | None) -> None:
+        """Do what every app of the company does: one UPDATE."""
+        await self.query(
+            "UPDATE jobs SET status = %s WHERE organization_id = %s AND id = %s",
+            status,
+            self.organization_id,
+            job_id,
+        )
+
+    async def apply(self, automation: str) -> Applied:
+        """Apply one automation written in YAML."""
+        pinned = validate_definition("test.yaml", yaml.safe_load(automation))
+        database = Database(self.url, Role.APP, pool_size=2)
+        try:
+            return (await apply_definitions(database, self.organization_id, [pinned]))[0]
+        finally:
+            await database.close()
+
+    async def executions(self) -> list[dict[str, Any]]:
+        """Return the company's executions, oldest first."""
+        return await self.query(
+            "SELECT * FROM automation_execution_logs WHERE organization_id = %s ORDER BY id",
+            self.organization_id,
+        )
+
+    async def messages(self) -> list[dict[str, Any]]:
+        """Return the company's ledger, oldest first."""
+        return await self.query(
+            "SELECT * FROM messages WHERE organization_id = %s ORDER BY id", self.organization_id
+        )
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return what the row triggers recorded, oldest first."""
+        return await self.query(
+            "SELECT * FROM automation_events WHERE organization_id = %s ORDER BY id",
+            self.organization_id,
+        )
