@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -40,7 +39,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embe
             "FIXLIFY_DB_PASSWORD": FIXLIFY_PASSWORD,
             "TEMPORAL_DB_PASSWORD": TEMPORAL_PASSWORD,
         }
-        await asyncio.to_thread(subprocess.run, ["sh", SCRIPT], env=environment, check=True)
+        script = await asyncio.create_subprocess_exec("sh", SCRIPT, env=environment)
+        assert await script.wait() == 0
         yield started
 
 
