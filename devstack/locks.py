@@ -55,6 +55,20 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def is_taken(self) -> bool:
+        """Whether somebody holds the lock; asking may make them fail to take it just then."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def note(self) -> str:
         """What the last holder wrote; empty when nobody ever did."""
         try:

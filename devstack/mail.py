@@ -27,20 +27,18 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from email import policy
-from email.message import EmailMessage, MIMEPart
-from email.parser import BytesParser
-from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from devstack.captured_email import CapturedEmail
 from devstack.captures import Captures
-from devstack.ports import LOOPBACK
+from devstack.ports import LOOPBACK, port_to_bind
+
+__all__ = ["CapturedEmail", "MailCatcher"]
 
 MAGIC = re.compile(
     r"(?P<act>fail|once|data)-(?P<code>[45]\d\d)|(?P<whole>drop-before-data|drop-after-data|slow|hang)"
@@ -59,64 +57,28 @@ CLOSING_DOWN = "421"
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 
-class CapturedEmail(BaseModel):
-    """One message as the server received it.
-
-    ``recipients`` and ``sender`` are the envelope's; ``accepted_at`` is ``time.monotonic()`` in
-    seconds. What is inside is parsed when somebody looks: that takes longer than receiving it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    recipients: tuple[str, ...]
-    sender: str
-    raw: bytes
-    received_at: AwareDatetime
-    accepted_at: float
-
-    @cached_property
-    def headers(self) -> dict[str, str]:
-        """The headers, decoded; of a repeated one, the last."""
-        return {name: str(value) for name, value in self._message.items()}
-
-    @cached_property
-    def subject(self) -> str:
-        """The subject, decoded; empty without one."""
-        return str(self._message["Subject"] or "")
-
-    @cached_property
-    def text(self) -> str:
-        """The plain text; empty without one."""
-        part = self._message.get_body(("plain",))
-        return _content(part) if part else ""
-
-    @cached_property
-    def html(self) -> str | None:
-        """The HTML; None without one."""
-        part = self._message.get_body(("html",))
-        return _content(part) if part else None
-
-    @cached_property
-    def _message(self) -> EmailMessage:
-        return BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(self.raw)
-
-    def __str__(self) -> str:
-        return f"{self.sender} → {', '.join(self.recipients)}: {self.subject}"
-
-
 class MailCatcher(Captures[CapturedEmail]):
     """An SMTP server on loopback that keeps every message; lives in the caller's event loop."""
 
-    def __init__(self, port: int = 0, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        folder: Path | None = None,
+        *,
+        preferred_port: int | None = None,
+    ) -> None:
         """Describe the server; nothing listens yet.
 
         Args:
-            port: 0 takes a free one.
+            port: this one or none; 0 takes *preferred_port* where it is free, else any.
+            preferred_port: the one to take where it is free.
             folder: where each message is also kept as an ``.eml`` file; None keeps none.
         """
         super().__init__(folder)
         self.slowness = timedelta(seconds=2)
-        self._port = port
+        self._port = 0
+        self._fixed_port = port
+        self._preferred_port = preferred_port
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._refused_once: set[str] = set()
@@ -135,12 +97,13 @@ class MailCatcher(Captures[CapturedEmail]):
         """Listen.
 
         Raises:
-            OSError: The port is taken.
+            DevstackError: The port is taken.
         """
         self._open_folder()
+        port = port_to_bind("the mail catcher", self._fixed_port, self._preferred_port)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self, self._connections, loop), LOOPBACK, self._port
+            lambda: _Connection(self, self._connections, loop), LOOPBACK, port
         )
         self._port = self._server.sockets[0].getsockname()[1]
 
@@ -300,11 +263,3 @@ async def _cut(server: SMTP) -> None:
 async def _until_hung_up() -> None:
     # aiosmtpd cancels whatever answers a connection that is gone.
     await asyncio.Event().wait()
-
-
-def _content(part: MIMEPart) -> str:
-    try:
-        return str(part.get_content())
-    except LookupError:
-        # A character set nobody knows: show what can be shown.
-        return bytes(part.get_payload(decode=True)).decode(errors="replace")

@@ -30,11 +30,6 @@ def any_free_port() -> int:
         return port
 
 
-def first_free_port(*wanted: int | None) -> int:
-    """The first free port of *wanted* (None is passed over), or any free one."""
-    return next((port for port in wanted if port and is_free(port)), None) or any_free_port()
-
-
 def remembered_port(file: Path) -> int | None:
     """The port written in *file* by an earlier run, or None."""
     try:
@@ -49,8 +44,13 @@ def choose_port(server: str, fixed: int | None, *wanted: int | None) -> int:
     Raises:
         DevstackError: The demanded port is taken.
     """
-    if fixed is None:
-        return first_free_port(*wanted)
+    return port_to_bind(server, fixed, *wanted) or any_free_port()
+
+
+def port_to_bind(server: str, fixed: int | None, *wanted: int | None) -> int:
+    """The same for a socket of our own, where 0 lets the kernel pick one nobody can snatch."""
+    if not fixed:
+        return next((port for port in wanted if port and is_free(port)), 0)
     if not is_free(fixed):
         raise DevstackError(
             f"port {fixed} for {server} is taken: stop the program that uses it or choose another"

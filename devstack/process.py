@@ -104,6 +104,7 @@ class GuardedProcess:
             # Often while it should be quick, seldom once it is clear that it takes hours.
             await asyncio.sleep(pause.total_seconds())
             pause = min(pause * 1.2, LOOK_SELDOM)
+        self._let_go()
         return code
 
     async def stop(self) -> None:
@@ -112,17 +113,22 @@ class GuardedProcess:
         Raises:
             DevstackError: It survived SIGKILL, which only the kernel can explain.
         """
-        if self._guard is None or self._guard.stdin is None:
+        if self._guard is None:
             return
-        self._guard.stdin.close()
+        self._let_go()
         patience = sum((step.patience for step in self._stop_plan), start=KILL_GRACE)
         try:
             await asyncio.wait_for(self.wait(), patience.total_seconds())
         except TimeoutError as error:
             raise DevstackError(
-                f"{self._command[0]} does not stop (guard process {self._guard.pid}); "
+                f"{self._command[0]} does not stop (its guard is process {self._guard.pid}); "
                 f"kill it and look into {self._log}"
             ) from error
+
+    def _let_go(self) -> None:
+        """Close the pipe whose end tells the guard to stop."""
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()
 
 
 async def take_over(running: FileLock, patience: timedelta, stop_signal: Signals) -> None:

@@ -40,7 +40,7 @@ class EmbeddedServer(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.adopted = False
-        self._log = self.folder / f"{self.name.lower()}.log"
+        self.log = self.folder / f"{self.name.lower()}.log"
         self._owner = FileLock(self.folder / "owner.lock")
         self._running = FileLock(self.folder / "running.lock")
         self._process: GuardedProcess | None = None
@@ -64,7 +64,7 @@ class EmbeddedServer(ABC):
             if monotonic() > deadline:
                 raise DevstackError(
                     f"process {self._owner.note()} keeps {self.folder} but no {self.name} "
-                    f"answers there; stop that process or look into {self._log}"
+                    f"answers there; stop that process or look into {self.log}"
                 )
             await asyncio.sleep(LOOK_AGAIN.total_seconds())
         try:
@@ -124,7 +124,7 @@ class EmbeddedServer(ABC):
         self._process = GuardedProcess(
             command,
             running=self._running,
-            log=self._log,
+            log=self.log,
             stop_plan=self.stop_plan,
             environment={"PATH": os.environ.get("PATH", os.defpath), **environment},
             run_as=run_as,
@@ -133,11 +133,11 @@ class EmbeddedServer(ABC):
         return self._process
 
     def _log_size(self) -> int:
-        return self._log.stat().st_size if self._log.exists() else 0
+        return self.log.stat().st_size if self.log.exists() else 0
 
     def _log_from(self, start: int) -> bytes:
         """What was logged since the log was *start* bytes long."""
-        with self._log.open("rb") as log:
+        with self.log.open("rb") as log:
             log.seek(start)
             return log.read()
 
@@ -148,6 +148,6 @@ class EmbeddedServer(ABC):
     def _last_words(self) -> str:
         """The end of the log, for an error message."""
         try:
-            return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
         except FileNotFoundError:
             return "it left no log"

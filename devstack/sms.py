@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import secrets
-import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -23,7 +20,6 @@ from urllib.parse import parse_qsl
 
 import httpx2
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -31,7 +27,7 @@ from starlette.routing import Route
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from devstack.captures import Captures
-from devstack.ports import LOOPBACK
+from devstack.ports import LOOPBACK, port_to_bind
 from devstack.sms_fates import FINAL, ORDINARY, RECIPIENTS, SENDERS, Ending, Fate, Refusal, Report
 from devstack.twilio_api import (
     ACCOUNTS_PATH,
@@ -42,6 +38,9 @@ from devstack.twilio_api import (
     page_of,
     representation,
 )
+from devstack.web import LoopbackServer
+
+__all__ = ["CapturedSms", "SmsCatcher"]
 
 UNAUTHORIZED = Refusal(401, 20003, "Authenticate")
 NOT_FOUND = Refusal(404, 20404, "The requested resource was not found")
@@ -60,11 +59,13 @@ class SmsCatcher(Captures[CapturedSms]):
         account_sid: str = "AC" + "0" * 32,
         auth_token: str | None = None,
         folder: Path | None = None,
+        preferred_port: int | None = None,
     ) -> None:
         """Describe the server; nothing listens yet.
 
         Args:
-            port: 0 takes a free one.
+            port: this one or none; 0 takes *preferred_port* where it is free, else any.
+            preferred_port: the one to take where it is free.
             account_sid: the one account it knows, ``AC`` and 32 hex digits.
             auth_token: its password and the key of its signatures; None makes a random one.
             folder: where each message is also kept as a ``.json`` file; None keeps none.
@@ -75,12 +76,13 @@ class SmsCatcher(Captures[CapturedSms]):
         self.slowness = timedelta(seconds=2)
         self._authorization = "Basic " + _basic(f"{self.account_sid}:{self.auth_token}")
         self._validator = RequestValidator(self.auth_token)
-        self._port = port
+        self._port = 0
+        self._fixed_port = port
+        self._preferred_port = preferred_port
         self._by_sid: dict[str, int] = {}
         self._refused_once: set[str] = set()
         self._deliveries: set[asyncio.Task[None]] = set()
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._server: LoopbackServer | None = None
         self._http: httpx2.AsyncClient | None = None
 
     @property
@@ -97,42 +99,25 @@ class SmsCatcher(Captures[CapturedSms]):
         """Listen.
 
         Raises:
-            OSError: The port is taken.
+            DevstackError: The port is taken.
         """
         self._open_folder()
-        listener = _listen(self._port)
-        self._port = listener.getsockname()[1]
-        self._http = httpx2.AsyncClient(
-            timeout=CALLBACK_TIMEOUT.total_seconds(),
-            headers={"User-Agent": "TwilioProxy/1.1"},
-            # A proxy for the outside world has no business between two local ports.
-            trust_env=False,
-        )
-        self._server = _Server(
-            uvicorn.Config(
-                self._application(),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-            )
-        )
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        await self._server.listening.wait()
+        # In a thread: it reads the system's certificates, for callbacks to the outside.
+        self._http = await asyncio.to_thread(_callback_client)
+        port = port_to_bind("the SMS catcher", self._fixed_port, self._preferred_port)
+        self._server = LoopbackServer(self._application())
+        self._port = await self._server.start(port)
 
     async def stop(self) -> None:
         """Stop listening, hang up and call nobody back any more; the messages stay."""
-        server, serving, http = self._server, self._serving, self._http
-        self._server = self._serving = self._http = None
-        if server is None or serving is None or http is None:
-            return
+        server, self._server = self._server, None
+        http, self._http = self._http, None
         for delivery in self._deliveries:
             delivery.cancel()
-        server.hang_up()
-        server.should_exit = True
-        await serving
-        await http.aclose()
+        if server is not None:
+            await server.stop()
+        if http is not None:
+            await http.aclose()
         await self._close_folder()
 
     def clear(self) -> None:
@@ -288,41 +273,13 @@ class SmsCatcher(Captures[CapturedSms]):
             self._server.hang_up((request.client.host, request.client.port))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn as a guest in somebody else's loop."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Ctrl-C belongs to the host.
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    def hang_up(self, client: tuple[str, int] | None = None) -> None:
-        """Cut the connection of *client*, or every one."""
-        for connection in list(self.server_state.connections):
-            transport = connection.transport
-            if client is None or transport.get_extra_info("peername") == client:
-                transport.abort()
-
-
-def _listen(port: int) -> socket.socket:
-    # The protocol by name: asyncio turns Nagle's delay (40 ms an answer) off only where it
-    # sees TCP, and a socket made without a protocol does not say so.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _callback_client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        timeout=CALLBACK_TIMEOUT.total_seconds(),
+        headers={"User-Agent": "TwilioProxy/1.1"},
+        # A proxy for the outside world has no business between two local ports.
+        trust_env=False,
+    )
 
 
 def _basic(credentials: str) -> str:

@@ -12,8 +12,9 @@ from signal import Signals
 from time import monotonic
 
 from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
 from temporalio.service import ConnectConfig, RPCError, ServiceClient
 
 from devstack.ports import LOOPBACK, choose_port, remembered_port
@@ -45,6 +46,8 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
 }
 # Nothing of this stack calls home.
 ENVIRONMENT = {"TEMPORAL_VERSION_CHECK_DISABLED": "1"}
+# A finished run stays in the Web UI that long; the server's own default is one day.
+RETENTION = timedelta(days=30)
 # What the program prints when it listens.
 BANNER = b"Temporal Server:"
 PROBE_TIMEOUT = timedelta(seconds=2)
@@ -68,6 +71,7 @@ class EmbeddedTemporal(EmbeddedServer):
         ui_port: int | None = None,
         ui: bool = True,
         *,
+        namespace: str = NAMESPACE,
         preferred_port: int | None = None,
         preferred_ui_port: int | None = None,
         binary: Path | None = None,
@@ -80,6 +84,7 @@ class EmbeddedTemporal(EmbeddedServer):
                 *preferred_port*, then any free one.
             ui_port: the same for the Web UI.
             ui: False leaves the Web UI out.
+            namespace: made when it is not there.
             preferred_port: the one to take at the first start, if it is free.
             preferred_ui_port: the same for the Web UI.
             binary: the ``temporal`` program; without it the one of this Python environment.
@@ -90,6 +95,7 @@ class EmbeddedTemporal(EmbeddedServer):
         self._preferred_port = preferred_port
         self._preferred_ui_port = preferred_ui_port
         self._ui = ui
+        self._namespace = namespace
         self._binary = binary
         self._port: int | None = None
         self._ui_port: int | None = None
@@ -113,7 +119,7 @@ class EmbeddedTemporal(EmbeddedServer):
         if not ports:
             return False
         port, ui_port = (int(number) for number in ports)
-        if not await _is_ready(f"{LOOPBACK}:{port}"):
+        if not await _is_ready(f"{LOOPBACK}:{port}", self._namespace):
             return False
         self._port, self._ui_port = port, ui_port or None
         return True
@@ -128,6 +134,7 @@ class EmbeddedTemporal(EmbeddedServer):
             log_start = self._log_size()
             process = self._spawn(self._command(program, port, ui_port), ENVIRONMENT)
             if await self._becomes_ready(process, log_start, f"{LOOPBACK}:{port}"):
+                await self._keep_histories(f"{LOOPBACK}:{port}")
                 self._remember(port, ui_port)
                 return
             await process.stop()
@@ -135,6 +142,15 @@ class EmbeddedTemporal(EmbeddedServer):
                 break
             wanted = wanted_ui = (None, None)
         raise DevstackError(f"Temporal did not start in {self.folder}: {self._last_words()}")
+
+    async def _keep_histories(self, address: str) -> None:
+        service = await ServiceClient.connect(ConnectConfig(target_host=address))
+        retention = NamespaceConfig()
+        retention.workflow_execution_retention_ttl.FromTimedelta(RETENTION)
+        await service.workflow_service.update_namespace(
+            UpdateNamespaceRequest(namespace=self._namespace, config=retention),
+            timeout=PROBE_TIMEOUT,
+        )
 
     def _remember(self, port: int, ui_port: int) -> None:
         self._port = port
@@ -150,7 +166,7 @@ class EmbeddedTemporal(EmbeddedServer):
 
     def _command(self, program: Path, port: int, ui_port: int) -> list[str]:
         command = [str(program), "server", "start-dev", "--log-level", "warn"]
-        command += ["--ip", LOOPBACK, "--port", str(port), "--namespace", NAMESPACE]
+        command += ["--ip", LOOPBACK, "--port", str(port), "--namespace", self._namespace]
         command += ["--db-filename", str(self._file("temporal.db"))]
         if self._ui:
             command += ["--ui-port", str(ui_port), "--ui-disable-news-fetch"]
@@ -169,23 +185,23 @@ class EmbeddedTemporal(EmbeddedServer):
         deadline = monotonic() + START_DEADLINE.total_seconds()
         while process.exit_code is None and monotonic() < deadline:
             # The banner first: another stack's server may have got the port we meant to take.
-            if BANNER in self._log_from(log_start) and await _is_ready(address):
+            if BANNER in self._log_from(log_start) and await _is_ready(address, self._namespace):
                 return True
             await asyncio.sleep(LOOK_AGAIN.total_seconds())
         return False
 
 
-async def _is_ready(address: str) -> bool:
-    """Whether a server at *address* is healthy and has our namespace and search attributes."""
+async def _is_ready(address: str, namespace: str) -> bool:
+    """Whether a server at *address* is healthy and has the namespace and our search attributes."""
     try:
         service = await ServiceClient.connect(ConnectConfig(target_host=address))
         if not await service.check_health(timeout=PROBE_TIMEOUT):
             return False
         await service.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=NAMESPACE), timeout=PROBE_TIMEOUT
+            DescribeNamespaceRequest(namespace=namespace), timeout=PROBE_TIMEOUT
         )
         known = await service.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=NAMESPACE), timeout=PROBE_TIMEOUT
+            ListSearchAttributesRequest(namespace=namespace), timeout=PROBE_TIMEOUT
         )
     except (RPCError, RuntimeError):
         return False

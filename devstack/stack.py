@@ -1,0 +1,254 @@
+"""Start everything the engine needs under one folder, and tell other processes where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+from devstack.locks import FileLock
+from devstack.mail import MailCatcher
+from devstack.postgres import DATABASE, EmbeddedPostgres
+from devstack.process import LOOK_AGAIN
+from devstack.server import EmbeddedServer
+from devstack.sms import SmsCatcher
+from devstack.sms_fates import GOOD_SENDER
+from devstack.temporal_server import NAMESPACE, EmbeddedTemporal
+from fixlify.domain.errors import DevstackError
+
+LOCK_FILE, STACK_FILE = "stack.lock", "stack.json"
+# Somebody who only looks whether the lock is taken holds it for a moment.
+LOCK_PATIENCE = timedelta(milliseconds=250)
+SETTINGS = (
+    "FIXLIFY_DATABASE_URL",
+    "TEMPORAL_ADDRESS",
+    "TEMPORAL_NAMESPACE",
+    "FIXLIFY_SMTP_URL",
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_FROM_NUMBER",
+    "TWILIO_MESSAGING_SERVICE_SID",
+    "TWILIO_BASE_URL",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports somebody insists on; None takes last time's, the usual one, or any free one."""
+
+    postgres: int | None = None
+    temporal: int | None = None
+    ui: int | None = None
+    mail: int | None = None
+    sms: int | None = None
+
+
+USUAL_PORTS = Ports(postgres=5433, temporal=7233, ui=8233, mail=1025, sms=8234)
+
+
+class DevStack:
+    """Postgres, Temporal, a mailbox and a phone; lives from ``start`` to ``stop``.
+
+    Whatever *environment* already names is used and not started: FIXLIFY_DATABASE_URL,
+    TEMPORAL_ADDRESS, FIXLIFY_SMTP_URL, TWILIO_ACCOUNT_SID. One process runs the stack of one
+    *home*; while it does, ``home/stack.json`` (0600) says where everything is.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        ports: Ports | None = None,
+        usual_ports: Ports = USUAL_PORTS,
+        ui: bool = True,
+        durable: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe the stack; nothing runs yet.
+
+        Args:
+            home: made when it is not there; all data is below it.
+            ports: the ones that must be taken, or the start fails.
+            usual_ports: the ones to take where they are free; ``Ports()`` takes any.
+            ui: False leaves Temporal's Web UI out.
+            durable: False trades the database's safety at a power failure for speed.
+            environment: the settings that are there already; none is read from elsewhere.
+        """
+        self.home = home.absolute()
+        self._given = dict(environment or {})
+        self._lock = FileLock(self.home / LOCK_FILE)
+        fixed = ports or Ports()
+
+        self.postgres: EmbeddedPostgres | None = None
+        if not self._given.get("FIXLIFY_DATABASE_URL"):
+            self.postgres = EmbeddedPostgres(
+                self.home / "postgres",
+                fixed.postgres,
+                preferred_port=usual_ports.postgres,
+                durable=durable,
+            )
+        self.temporal: EmbeddedTemporal | None = None
+        if not self._given.get("TEMPORAL_ADDRESS"):
+            self.temporal = EmbeddedTemporal(
+                self.home / "temporal",
+                fixed.temporal,
+                fixed.ui,
+                ui,
+                namespace=self._namespace,
+                preferred_port=usual_ports.temporal,
+                preferred_ui_port=usual_ports.ui,
+            )
+        self.mail: MailCatcher | None = None
+        if not self._given.get("FIXLIFY_SMTP_URL"):
+            self.mail = MailCatcher(
+                fixed.mail or 0, self.home / "mail", preferred_port=usual_ports.mail
+            )
+        self.sms: SmsCatcher | None = None
+        if not self._given.get("TWILIO_ACCOUNT_SID"):
+            self.sms = SmsCatcher(
+                fixed.sms or 0, folder=self.home / "sms", preferred_port=usual_ports.sms
+            )
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where a browser finds Temporal's Web UI; None where we do not run it."""
+        return self.temporal.ui_url if self.temporal else None
+
+    def environment(self) -> dict[str, str]:
+        """The settings other processes need, by variable; those that were given, unchanged."""
+        settings = {name: self._given[name] for name in SETTINGS if self._given.get(name)}
+        settings["TEMPORAL_NAMESPACE"] = self._namespace
+        if self.postgres:
+            settings["FIXLIFY_DATABASE_URL"] = self.postgres.dsn(DATABASE)
+        if self.temporal:
+            settings["TEMPORAL_ADDRESS"] = self.temporal.address
+        if self.mail:
+            settings["FIXLIFY_SMTP_URL"] = self.mail.url
+        if self.sms:
+            settings["TWILIO_ACCOUNT_SID"] = self.sms.account_sid
+            settings["TWILIO_AUTH_TOKEN"] = self.sms.auth_token
+            settings["TWILIO_FROM_NUMBER"] = GOOD_SENDER
+            settings["TWILIO_BASE_URL"] = self.sms.base_url
+            settings.pop("TWILIO_MESSAGING_SERVICE_SID", None)
+        return settings
+
+    async def start(self) -> None:
+        """Start everything at once; returns when all of it answers.
+
+        Raises:
+            DevstackError: A part did not start, or another process runs this stack; whatever
+                did start is stopped again.
+        """
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._take_lock()
+        try:
+            await _at_once(part.start() for part in self._parts())
+            self._announce()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop what we started and wait until it is gone; a second call does nothing."""
+        if not self._lock.held:
+            return
+        (self.home / STACK_FILE).unlink(missing_ok=True)
+        try:
+            stops = [part.stop() for part in self._parts()]
+            ends = await asyncio.gather(*stops, return_exceptions=True)
+        finally:
+            self._lock.release()
+        for error in ends:
+            if error is not None:
+                raise error
+
+    async def wait(self) -> None:
+        """Wait until one of our servers ends although nobody stopped it.
+
+        Raises:
+            DevstackError: Always, in the end; it names the server and its log.
+        """
+        servers = (self.postgres, self.temporal)
+        ours = [server for server in servers if server is not None and not server.adopted]
+        if not ours:
+            await asyncio.Event().wait()
+        await _at_once(_unexpected_end(server) for server in ours)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def _namespace(self) -> str:
+        return self._given.get("TEMPORAL_NAMESPACE") or NAMESPACE
+
+    def _parts(self) -> list[EmbeddedServer | MailCatcher | SmsCatcher]:
+        parts = (self.postgres, self.temporal, self.mail, self.sms)
+        return [part for part in parts if part is not None]
+
+    async def _take_lock(self) -> None:
+        deadline = monotonic() + LOCK_PATIENCE.total_seconds()
+        while not self._lock.try_acquire(str(os.getpid())):
+            if monotonic() > deadline:
+                raise DevstackError(
+                    f"process {self._lock.note()} runs the stack in {self.home} already; use "
+                    "it, stop it, or choose another folder"
+                )
+            await asyncio.sleep(LOOK_AGAIN.total_seconds())
+
+    def _announce(self) -> None:
+        stack = {**self.environment(), "ui_url": self.ui_url, "pid": os.getpid()}
+        # Written beside and moved: whoever reads finds all of it or nothing.
+        draft = self.home / f"{STACK_FILE}.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
+            json.dump(stack, file, indent=2)
+        draft.replace(self.home / STACK_FILE)
+
+
+def read_running_stack(home: Path) -> dict[str, Any] | None:
+    """What the process that runs the stack in *home* says: its settings, ``ui_url``, ``pid``.
+
+    None when nobody runs it, also when its last process was killed and left the file behind.
+    """
+    if not FileLock(home / LOCK_FILE).is_taken():
+        return None
+    try:
+        stack: dict[str, Any] = json.loads((home / STACK_FILE).read_text())
+    except FileNotFoundError:
+        # Starting or stopping: there is nothing to use yet, or any more.
+        return None
+    return stack
+
+
+async def _unexpected_end(server: EmbeddedServer) -> None:
+    code = await server.wait()
+    raise DevstackError(
+        f"{server.name} ended by itself with exit code {code}; look into {server.log}"
+    )
+
+
+async def _at_once(acts: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of *acts* together; the first error ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for act in acts:
+                group.create_task(act)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
