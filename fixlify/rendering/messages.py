@@ -1,0 +1,113 @@
+"""Render the parts of a template into the texts of one message."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from jinja2 import Template
+
+from fixlify.domain.automation import TemplateSource
+from fixlify.domain.errors import RenderError
+from fixlify.domain.facts import Facts
+from fixlify.domain.models import Frozen
+from fixlify.rendering.compiling import CompiledPart, compile_part
+from fixlify.rendering.filters import FORMATS
+from fixlify.rendering.formats import formats_for
+from fixlify.rendering.grammar import Part, at
+from fixlify.rendering.variables import clean, value_of
+
+LONGEST_SUBJECT = 200
+LONGEST_SMS = 1_600
+"""Characters Twilio takes in one message, however many segments that is."""
+LONGEST_BODY = 262_144
+"""Characters of any part; rendering stops there."""
+
+
+class RenderedEmail(Frozen):
+    """The texts of one email. ``subject`` is one line; ``html`` is None for plain mail."""
+
+    subject: str
+    text: str
+    html: str | None = None
+
+
+class RenderedSms(Frozen):
+    """The text of one text message, ``LONGEST_SMS`` characters at most."""
+
+    text: str
+
+
+def render_email(source: TemplateSource, facts: Facts) -> RenderedEmail:
+    """Return the email that *source* makes of *facts*.
+
+    Raises:
+        RenderError: A part is missing, names something unknown or empty, or comes out empty
+            or too long. The message names the part and the variable, never a value.
+    """
+    html = None if source.html is None else _render(Part.HTML, source.html, facts)
+    return RenderedEmail(
+        subject=_one_line(_render(Part.SUBJECT, source.subject, facts)),
+        text=_render(Part.TEXT, source.text, facts),
+        html=html,
+    )
+
+
+def render_sms(source: TemplateSource, facts: Facts) -> RenderedSms:
+    """Return the text message that *source* makes of *facts*.
+
+    Raises:
+        RenderError: As for ``render_email``.
+    """
+    return RenderedSms(text=_render(Part.SMS, source.sms, facts))
+
+
+def _render(part: Part, source: str | None, facts: Facts) -> str:
+    if source is None:
+        raise RenderError(f"the template has no {part.value}; add one, or use another template")
+    compiled = compile_part(part, source)
+    try:
+        text = _run(compiled, facts)
+    except Exception as error:
+        # Whatever a template does wrong is the template's failure. Only our own words go
+        # on: those of other errors may quote the data.
+        ours = isinstance(error, RenderError)
+        reason = str(error) if ours else f"does not fit together ({type(error).__name__})"
+        line = _line(compiled.template, error.__traceback__)
+        raise RenderError(f"{at(part, line)}: {reason}") from None
+    if not text:
+        raise RenderError(f"{part.value}: comes out empty; nothing would be sent")
+    if "{{" in text:
+        raise RenderError(f"{part.value}: still has '{{{{' in it; take it out of the data")
+    return text
+
+
+def _run(compiled: CompiledPart, facts: Facts) -> str:
+    variables = {known: value_of(facts, field) for known, field in compiled.fields.items()}
+    context = compiled.template.new_context({**variables, FORMATS: formats_for(facts)})
+    pieces: list[str] = []
+    length = 0
+    for piece in compiled.template.root_render_func(context):
+        pieces.append(piece)
+        length += len(piece)
+        if length > LONGEST_BODY:
+            raise RenderError(f"comes out longer than {LONGEST_BODY:,} characters; shorten it")
+    text = clean("".join(pieces)).strip()
+    if compiled.part is Part.SMS and len(text) > LONGEST_SMS:
+        raise RenderError(f"comes out longer than {LONGEST_SMS:,} characters; shorten it")
+    return text
+
+
+def _one_line(text: str) -> str:
+    """Return *text* as a subject: a line break in it would begin a header of its own."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1].rstrip() + "…"
+
+
+def _line(template: Template, trace: TracebackType | None) -> int | None:
+    """Return the line of the template where *trace* passed through it."""
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__jinja_template__") is template:
+            line: int = template.get_corresponding_lineno(trace.tb_lineno)
+            return line
+        trace = trace.tb_next
+    return None
