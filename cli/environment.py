@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from devstack.running import read_running_stack
 from fixlify.domain.errors import ConfigurationError
@@ -21,21 +22,37 @@ def home() -> Path:
 def settings_of_this_process() -> Settings:
     """Read the settings, and make the running stack's ones the defaults of this process.
 
-    The stack's settings go into ``os.environ``, because Temporal's own configuration reads
-    them there too. What the user set is never replaced.
-
     Raises:
         ConfigurationError: Nothing is configured and no stack runs, or a setting is wrong.
     """
     from fixlify.settings import load_settings
 
-    if not os.environ.get("FIXLIFY_DATABASE_URL"):
-        running = read_running_stack(home())
-        if running is None:
-            raise ConfigurationError(
-                "no database is configured: set FIXLIFY_DATABASE_URL, or start the embedded "
-                f"stack with `make dev` (nothing runs in {home()})"
-            )
-        for name, value in running.environment.items():
-            os.environ.setdefault(name, value)
+    if not os.environ.get("FIXLIFY_DATABASE_URL") and not adopt_running_stack():
+        raise ConfigurationError(
+            "no database is configured: set FIXLIFY_DATABASE_URL, or start the embedded "
+            f"stack with `make dev` (nothing runs in {home()})"
+        )
     return load_settings()
+
+
+def adopt_running_stack() -> frozenset[str]:
+    """Give this process the running stack's settings; return the names of those it lacked.
+
+    They go into ``os.environ``, because Temporal's own configuration reads them there too.
+    What the user set is never replaced. Empty when no stack runs here.
+    """
+    stack = read_running_stack(home()) or {}
+    # Upper-case names are settings; the rest is about the stack itself.
+    adopted = {name: value for name, value in stack.items() if name.isupper()}
+    missing = {name: value for name, value in adopted.items() if not os.environ.get(name)}
+    os.environ.update(missing)
+    return frozenset(missing)
+
+
+def web_ui_link(settings: Settings, workflow_id: str, run_id: str | None) -> str | None:
+    """Return where the Temporal Web UI shows a run, or None where we do not know the Web UI."""
+    stack = read_running_stack(home()) or {}
+    if not stack.get("ui_url") or stack.get("TEMPORAL_ADDRESS") != settings.temporal_address:
+        return None
+    parts = ["namespaces", settings.temporal_namespace, "workflows", workflow_id, run_id or ""]
+    return "/".join([stack["ui_url"], *(quote(part, safe="") for part in parts if part)])

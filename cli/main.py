@@ -2,28 +2,70 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import version
 from types import MappingProxyType
+from typing import IO, Any, NamedTuple
 
 import click
 
-from fixlify.domain.errors import FixlifyError
+from fixlify.domain.errors import DefinitionError, FixlifyError
 
-# Command name to module and attribute: help and completion must not load the whole engine.
-_COMMANDS = MappingProxyType(
+USAGE = 2
+"""The exit code of wrong usage, as click has it; a bad definition is one."""
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in the help."""
+
+    target: str
+    summary: str
+
+
+# Help reads the summaries here: it must not load the engine, and works without the optional
+# packages of the embedded stack. A test compares them with the commands.
+COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "demo": "cli.demo:demo",
-        "dev": "cli.dev:dev",
-        "migrate": "cli.migrate:migrate",
-        "worker": "cli.worker:worker",
-        "starter": "cli.starter:starter",
-        "automations": "cli.automations:automations",
-        "executions": "cli.executions:executions",
-        "doctor": "cli.doctor:doctor",
+        "demo": Entry(
+            "cli.demo:demo",
+            "Watch one SQL UPDATE become a delivered email and SMS, then measure fifty more.",
+        ),
+        "dev": Entry(
+            "cli.dev:dev",
+            "Run Postgres, Temporal with its Web UI, a mailbox, a phone and a worker here.",
+        ),
+        "migrate": Entry("cli.migrate:migrate", "Bring the database to the newest schema."),
+        "worker": Entry(
+            "cli.worker:worker", "Run workflows and sends (and the relay), until Ctrl-C or SIGTERM."
+        ),
+        "starter": Entry(
+            "cli.starter:starter",
+            "Run the relay alone, until Ctrl-C or SIGTERM; several may run at once.",
+        ),
+        "automations": Entry(
+            "cli.automations:automations", "Apply, look at and switch on or off automations."
+        ),
+        "executions": Entry(
+            "cli.executions:executions", "See what automations did, and why they did not."
+        ),
+        "doctor": Entry(
+            "cli.doctor:doctor", "Check what is configured, reachable, migrated and polled."
+        ),
     }
 )
+
+
+class Failure(click.ClickException):
+    """An error of ours on its way to a person: a sentence, not a traceback."""
+
+    def __init__(self, error: FixlifyError) -> None:
+        super().__init__(str(error))
+        self.exit_code = USAGE if isinstance(error, DefinitionError) else 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message to standard error, which leaves standard output to ``--json``."""
+        click.secho("fixlify: ", err=True, nl=False, fg="red", bold=True)
+        click.echo(self.format_message(), err=True)
 
 
 class LazyGroup(click.Group):
@@ -31,23 +73,38 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order they are written above."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command, or return None when nobody has that name."""
-        if name not in _COMMANDS:
+        if name not in COMMANDS:
             return None
-        module, _, attribute = _COMMANDS[name].partition(":")
+        module, _, attribute = COMMANDS[name].target.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what the engine raises ends as a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except FixlifyError as error:
+            raise Failure(error) from error
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 failed, and the message says what to do; 2 wrong usage.",
+    epilog=(
+        "Exit codes: 0 done; 1 failed, and the message says what to do; 2 wrong usage, or an "
+        "automation that is not valid."
+    ),
 )
-@click.version_option(version("fixlify-automations"), prog_name="fixlify")
+@click.version_option(package_name="fixlify-automations", prog_name="fixlify")
 def cli() -> None:
     """Keep the promises a field-service company makes: every automation a durable workflow.
 
@@ -57,10 +114,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a sentence, not a traceback."""
-    try:
-        cli(prog_name="fixlify")
-    except FixlifyError as error:
-        click.secho("fixlify: ", err=True, nl=False, fg="red", bold=True)
-        click.echo(str(error), err=True)
-        sys.exit(1)
+    """Run the command line of this process."""
+    cli(prog_name="fixlify")

@@ -1,0 +1,112 @@
+"""The engine in the test's own process: workers, channels and a relay around real servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+from temporalio.client import Client, WorkflowHandle
+
+from devstack.mail import MailCatcher
+from devstack.sms import SmsCatcher
+from fixlify.channels.email import SmtpChannel, SmtpServer
+from fixlify.channels.sms import TwilioAccount, TwilioChannel
+from fixlify.domain.ids import workflow_id
+from fixlify.domain.runs import RunOutcome
+from fixlify.storage.database import Database, Role
+from fixlify.storage.listen import EventSignal
+from starter.launch import Launcher
+from starter.relay import Relay
+from tests.office import Office
+from worker.workers import build_workers
+from workflows.automation import AutomationWorkflow
+
+SENDER = "automations@fixlify.example"
+_LOOK_AGAIN = 0.005
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[Any]], at_most: timedelta = timedelta(seconds=15)
+) -> Any:
+    """Return the first true result of *condition*; fail with the last one after *at_most*."""
+    result = None
+    try:
+        async with asyncio.timeout(at_most.total_seconds()):
+            while not (result := await condition()):
+                await asyncio.sleep(_LOOK_AGAIN)
+    except TimeoutError:
+        raise AssertionError(f"not within {at_most}; the last answer was {result!r}") from None
+    return result
+
+
+class Engine:
+    """What a test asks of the running engine."""
+
+    def __init__(self, client: Client, relay: Relay, office: Office) -> None:
+        self.client = client
+        self.relay = relay
+        self._office = office
+
+    async def relay_everything(self) -> None:
+        """Relay until no event is left."""
+        while await self.relay.relay_batch():
+            pass
+
+    async def settled(self) -> list[dict[str, Any]]:
+        """Relay everything, wait for every run's end, and return the executions."""
+        await self.relay_everything()
+        for execution in await self._office.executions():
+            if execution["status"] != "skipped":
+                await self.handle(execution["id"]).result()
+        return await self._office.executions()
+
+    def handle(self, execution_id: UUID) -> WorkflowHandle[AutomationWorkflow, RunOutcome]:
+        """Return the handle of an execution's workflow."""
+        return self.client.get_workflow_handle_for(
+            AutomationWorkflow.run, workflow_id(execution_id)
+        )
+
+
+@asynccontextmanager
+async def running_engine(
+    office: Office,
+    client: Client,
+    mail: MailCatcher,
+    phone: SmsCatcher,
+    *,
+    max_cached_workflows: int = 1000,
+) -> AsyncIterator[Engine]:
+    """Run workers against the office's database; the test calls the relay itself."""
+    database = Database(office.url, Role.ENGINE)
+    email = SmtpChannel(SmtpServer.from_url(mail.url))
+    sms = TwilioChannel(
+        TwilioAccount(
+            account_sid=phone.account_sid,
+            auth_token=SecretStr(phone.auth_token),
+            from_number="+15005550100",
+            base_url=phone.base_url,
+        )
+    )
+    workers = build_workers(
+        client,
+        database,
+        email=email,
+        sms=sms,
+        sender=SENDER,
+        max_cached_workflows=max_cached_workflows,
+    )
+    try:
+        async with AsyncExitStack() as stack:
+            for worker in workers:
+                await stack.enter_async_context(worker)
+            relay = Relay(database, Launcher(client, eager=True), EventSignal(office.url))
+            yield Engine(client, relay, office)
+    finally:
+        await email.aclose()
+        await sms.aclose()
+        await database.close()
