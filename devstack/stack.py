@@ -17,13 +17,13 @@ from devstack.locks import FileLock
 from devstack.mail import MailCatcher
 from devstack.postgres import DATABASE, EmbeddedPostgres
 from devstack.process import LOOK_AGAIN
+from devstack.running import LOCK_FILE, STACK_FILE
 from devstack.server import EmbeddedServer
 from devstack.sms import SmsCatcher
 from devstack.sms_fates import GOOD_SENDER
 from devstack.temporal_server import NAMESPACE, EmbeddedTemporal
 from fixlify.domain.errors import DevstackError
 
-LOCK_FILE, STACK_FILE = "stack.lock", "stack.json"
 # Somebody who only looks whether the lock is taken holds it for a moment.
 LOCK_PATIENCE = timedelta(milliseconds=250)
 SETTINGS = (
@@ -220,21 +220,6 @@ class DevStack:
         with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
             json.dump(stack, file, indent=2)
         draft.replace(self.home / STACK_FILE)
-
-
-def read_running_stack(home: Path) -> dict[str, Any] | None:
-    """What the process that runs the stack in *home* says: its settings, ``ui_url``, ``pid``.
-
-    None when nobody runs it, also when its last process was killed and left the file behind.
-    """
-    if not FileLock(home / LOCK_FILE).is_taken():
-        return None
-    try:
-        stack: dict[str, Any] = json.loads((home / STACK_FILE).read_text())
-    except FileNotFoundError:
-        # Starting or stopping: there is nothing to use yet, or any more.
-        return None
-    return stack
 
 
 async def _unexpected_end(server: EmbeddedServer) -> None:
