@@ -23,30 +23,19 @@ class Entry(NamedTuple):
 
 
 # Help reads the summaries here: it must not load the engine, and works without the optional
-# packages of the embedded stack. A test compares them with the commands.
+# packages of the embedded stack.
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "demo": Entry(
-            "cli.demo:demo",
-            "Watch one SQL UPDATE become a delivered email and SMS, then measure fifty more.",
-        ),
-        "dev": Entry(
-            "cli.dev:dev",
-            "Run Postgres, Temporal with its Web UI, a mailbox, a phone and a worker here.",
-        ),
+        "demo": Entry("cli.demo:demo", "Watch one SQL UPDATE become an email and an SMS."),
+        "dev": Entry("cli.dev:dev", "Run the whole stack here, until Ctrl-C."),
         "migrate": Entry("cli.migrate:migrate", "Bring the database to the newest schema."),
-        "worker": Entry(
-            "cli.worker:worker", "Run workflows and sends (and the relay), until Ctrl-C or SIGTERM."
-        ),
-        "starter": Entry(
-            "cli.starter:starter",
-            "Run the relay alone, until Ctrl-C or SIGTERM; several may run at once.",
-        ),
+        "worker": Entry("cli.worker:worker", "Run workflows and sends (and the relay)."),
+        "starter": Entry("cli.starter:starter", "Run the relay alone; several may run at once."),
         "automations": Entry(
-            "cli.automations:automations", "Apply, look at and switch on or off automations."
+            "cli.automations:automations", "Apply automations, see them, switch them on and off."
         ),
         "executions": Entry(
-            "cli.executions:executions", "See what automations did, and why they did not."
+            "cli.executions:executions", "See what automations did, and what they did not and why."
         ),
         "doctor": Entry(
             "cli.doctor:doctor", "Check what is configured, reachable, migrated and polled."
