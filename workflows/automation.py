@@ -132,7 +132,9 @@ class AutomationWorkflow:
 
     async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> StepOutcome:
         if message.status is not MessageStatus.QUEUED:
-            return _outcome(step, message, SendReceipt(status=message.status, reason=message.reason))
+            return _outcome(
+                step, message, SendReceipt(status=message.status, reason=message.reason)
+            )
         send = EmailActivities.send_email if step.kind is StepKind.EMAIL else SmsActivities.send_sms
         request = SendRequest(
             message_id=message.message_id, organization_id=self._run.organization_id

@@ -1,0 +1,55 @@
+"""Runs worth keeping: one per branch of the automation workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+_BOTH = """
+name: Both
+trigger: {type: job_completed}
+steps:
+  - {id: mail, type: send_email, subject: "Done: {{ job.title }}", text: "Thank you!"}
+  - {id: text, type: send_sms, text: "{{ job.title }} is done."}
+"""
+
+_WITH_WAIT = """
+name: Text, wait, mail
+trigger: {type: job_completed}
+steps:
+  - {id: text, type: send_sms, text: "{{ job.title }} is done."}
+  - {id: cool-down, type: wait, for: WAIT}
+  - {id: mail, type: send_email, subject: "How was it?", text: "Tell us."}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run: the automation, the client it concerns, and what is done to it."""
+
+    automation: str
+    expected_status: str
+    client: Mapping[str, Any] = field(default_factory=dict)
+    cancel_while_waiting: bool = False
+
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        "both-sent": Scenario(_BOTH, "completed"),
+        "wait-between": Scenario(_WITH_WAIT.replace("WAIT", "1s"), "completed"),
+        "temporary-refusal-then-sent": Scenario(
+            _BOTH, "completed", {"email": "once-451+ada@example.com"}
+        ),
+        "permanent-refusal": Scenario(_BOTH, "failed", {"email": "fail-550+ada@example.com"}),
+        "outcome-unknown": Scenario(_BOTH, "failed", {"email": "drop-after-data+ada@example.com"}),
+        "no-address": Scenario(_BOTH, "failed", {"email": None}),
+        "opted-out-of-both": Scenario(
+            _BOTH, "skipped", {"email_opted_out": True, "sms_opted_out": True}
+        ),
+        "cancelled-while-waiting": Scenario(
+            _WITH_WAIT.replace("WAIT", "2d"), "cancelled", cancel_while_waiting=True
+        ),
+    }
+)
