@@ -21,6 +21,10 @@ import select
 import signal
 import sys
 
+if sys.platform == "linux":
+    # Here and not where it is used: the user we become may not be able to read it.
+    import ctypes
+
 # What kills us politely; the command's end has to wake us as well.
 WAKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 # What the command must not find ignored or handled by us: ours, and Python's own.
@@ -45,7 +49,7 @@ def main(arguments: list[str]) -> int:
     child = os.fork()
     if child == 0:
         # The last step of the plan: with the guard gone nobody is left to insist.
-        become(command, run_as, int(lock), death_signal=steps[-1][0])
+        become(command, run_as, death_signal=steps[-1][0])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, RESTORED)
     os.ftruncate(int(lock), 0)
     os.pwrite(int(lock), f"{child}\n".encode(), 0)
@@ -61,7 +65,7 @@ def main(arguments: list[str]) -> int:
             return stop(child, steps, woken)
 
 
-def become(command: list[str], run_as: str, lock: int, death_signal: int) -> None:
+def become(command: list[str], run_as: str, death_signal: int) -> None:
     """Turn this forked process into the command; never returns."""
     try:
         if run_as != "-":
@@ -71,18 +75,16 @@ def become(command: list[str], run_as: str, lock: int, death_signal: int) -> Non
             os.setuid(user)
         if sys.platform == "linux":
             # After setuid, which clears it.
-            from ctypes import CDLL
-
-            CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
         for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, RESTORED)
-        os.set_inheritable(lock, True)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.execvp(command[0], command)  # noqa: S606 - the owner's own words, no shell
     except OSError as error:
         os.write(2, f"cannot run {command[0]}: {error.strerror}\n".encode())
-    os._exit(127)
+    finally:
+        os._exit(127)
 
 
 def owner_descriptors(owner: int) -> list[int]:

@@ -49,8 +49,7 @@ def launch_for(program: Path, folder: Path) -> Launch:
 
 
 def _other_ways() -> Iterator[Launch]:
-    people = {entry.pw_name: entry for entry in pwd.getpwall() if entry.pw_uid != 0}
-    known = [people[name] for name in UNPRIVILEGED if name in people]
+    known = known_people()
     if unshare := shutil.which("unshare"):
         for person in known[:1]:
             # initdb looks the user up by number, so the number must have a name here.
@@ -61,16 +60,22 @@ def _other_ways() -> Iterator[Launch]:
             yield Launch(run_as=Identity(person.pw_uid, person.pw_gid))
 
 
+def known_people() -> list[pwd.struct_passwd]:
+    """Those of our unprivileged users who exist on this system."""
+    people = {entry.pw_name: entry for entry in pwd.getpwall() if entry.pw_uid != 0}
+    return [people[name] for name in UNPRIVILEGED if name in people]
+
+
 def _works(launch: Launch, program: Path, folder: Path) -> bool:
     """Whether *program* starts this way and can write into *folder*."""
     identity = launch.run_as
     if identity is not None:
         give(folder, identity)
-    probe = 'test -w . && exec "$0" --version'
+    probe = 'test -w "$1" && exec "$0" --version'
     try:
         subprocess.run(
-            [*launch.prefix, "sh", "-c", probe, str(program)],
-            cwd=folder,
+            [*launch.prefix, "sh", "-c", probe, str(program), str(folder)],
+            cwd="/",
             check=True,
             capture_output=True,
             timeout=PROBE_SECONDS,
@@ -79,6 +84,8 @@ def _works(launch: Launch, program: Path, folder: Path) -> bool:
             extra_groups=[] if identity else None,
         )
     except (OSError, subprocess.SubprocessError):
+        if identity is not None:
+            give(folder, Identity(os.geteuid(), os.getegid()))
         return False
     return True
 

@@ -56,7 +56,7 @@ class GuardedProcess:
         """Describe the process; nothing runs yet.
 
         Args:
-            command: program and arguments.
+            command: program and arguments; it runs in ``/``, so every path is absolute.
             running: a lock we hold. It passes to the process and its descendants: somebody
                 who can take it knows that none of them is left.
             log: output and errors are appended here.
@@ -91,6 +91,8 @@ class GuardedProcess:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
+                # Ours may be a place the server's user cannot reach, or one to be removed.
+                cwd="/",
                 pass_fds=[lock],
                 # Out of reach of the terminal's Ctrl-C.
                 start_new_session=True,

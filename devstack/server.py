@@ -53,8 +53,7 @@ class EmbeddedServer(ABC):
         Raises:
             DevstackError: It did not start; the message carries the end of its log.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
+        self._make_folder()
         deadline = monotonic() + START_DEADLINE.total_seconds()
         while not self._owner.try_acquire(str(os.getpid())):
             # Somebody owns a server here or is starting one.
@@ -103,6 +102,15 @@ class EmbeddedServer(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+        except PermissionError as error:
+            raise DevstackError(
+                f"{self.folder} belongs to another user: run as that user or choose another folder"
+            ) from error
 
     @abstractmethod
     async def _adopt(self) -> bool:

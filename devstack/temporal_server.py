@@ -125,7 +125,7 @@ class EmbeddedTemporal(EmbeddedServer):
         return True
 
     async def _start_own(self) -> None:
-        program = self._binary or find_binary()
+        program = (self._binary or find_binary()).absolute()
         wanted = (remembered_port(self._file("port")), self._preferred_port)
         wanted_ui = (remembered_port(self._file("ui-port")), self._preferred_ui_port)
         for _ in range(PORT_ATTEMPTS):
