@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from fixlify.domain.facts import ORIGIN_ALIASES, Facts, fact_names
 from fixlify.domain.models import Frozen
-from fixlify.domain.names import did_you_mean, normalized
+from fixlify.domain.names import did_you_mean, folded, normalized
 
 
 class Operator(StrEnum):
@@ -49,6 +50,20 @@ class Check(Frozen):
     operator: Operator
     value: Scalar | list[Scalar] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_comparison(cls, data: Any) -> Any:
+        """Say what a condition is where nothing of one was recognized (a misspelled ``all``)."""
+        if isinstance(data, dict) and not {"field", "operator"} & data.keys():
+            words = ("field", "operator", "all", "any", "not")
+            hints = [f"'{key}': {did_you_mean(str(key), words)}" for key in data]
+            raise PydanticCustomError(
+                "condition",
+                "a condition has 'field' and 'operator', or one of 'all', 'any' and 'not'{hints}",
+                {"hints": "".join(f"; {hint}" for hint in hints)},
+            )
+        return data
+
     @field_validator("field")
     @classmethod
     def _field_exists(cls, field: str) -> str:
@@ -61,6 +76,21 @@ class Check(Frozen):
             "unknown field '{field}'; {hint}",
             {"field": field, "hint": did_you_mean(field, fact_names())},
         )
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _value_is_comparable(cls, value: Any) -> Any:
+        """Refuse what nothing can be compared with, in one sentence rather than one per type."""
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, float) and not math.isfinite(item):
+                raise PydanticCustomError("value", "a number must be finite")
+            if not isinstance(item, str | int | float | bool | date) and item is not value:
+                raise PydanticCustomError("value", "a list holds text, numbers, dates and flags")
+            if not isinstance(item, str | int | float | bool | date | None):
+                raise PydanticCustomError(
+                    "value", "a value is text, a number, a date, a flag, or a list of those"
+                )
+        return value
 
     @model_validator(mode="after")
     def _value_fits_operator(self) -> Check:
@@ -79,6 +109,10 @@ class Check(Frozen):
                 "value",
                 "'{operator}' needs {shape}",
                 {"operator": self.operator.value, "shape": shape},
+            )
+        elif self.value == []:
+            raise PydanticCustomError(
+                "value", "'{operator}' needs at least one value", {"operator": self.operator.value}
             )
         return self
 
@@ -200,9 +234,11 @@ def _comparable(found: Any, wanted: Any) -> tuple[Any, Any] | None:
     """Return both as numbers or both as instants, or None when they are neither."""
     if isinstance(found, Decimal | int | float):
         try:
-            return Decimal(str(found)), Decimal(str(wanted))
+            pair = Decimal(str(found)), Decimal(str(wanted))
         except InvalidOperation:
             return None
+        # Comparing with "not a number" raises, and one condition would stop the whole batch.
+        return None if any(number.is_nan() for number in pair) else pair
     if isinstance(found, datetime):
         instant = _instant(wanted)
         return None if instant is None else (found, instant)
@@ -234,7 +270,16 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
 def _contains(found: Any, wanted: Any) -> bool:
     if isinstance(found, tuple):
         return _equal(found, wanted)
-    return not _is_empty(found) and str(wanted).casefold() in str(found).casefold()
+    return not _is_empty(found) and folded(str(wanted)) in folded(str(found))
+
+
+def _bounded(compare: Callable[[str, str], bool]) -> Callable[[Any, Any], bool]:
+    def holds(found: Any, wanted: Any) -> bool:
+        if isinstance(found, tuple):
+            return any(holds(item, wanted) for item in found)
+        return not _is_empty(found) and compare(folded(str(found)), folded(str(wanted)))
+
+    return holds
 
 
 _COMPARISONS: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
@@ -243,12 +288,8 @@ _COMPARISONS: Mapping[Operator, Callable[[Any, Any], bool]] = MappingProxyType(
         Operator.NOT_EQUALS: lambda found, wanted: not _equal(found, wanted),
         Operator.CONTAINS: _contains,
         Operator.NOT_CONTAINS: lambda found, wanted: not _contains(found, wanted),
-        Operator.STARTS_WITH: lambda found, wanted: (
-            not _is_empty(found) and str(found).casefold().startswith(str(wanted).casefold())
-        ),
-        Operator.ENDS_WITH: lambda found, wanted: (
-            not _is_empty(found) and str(found).casefold().endswith(str(wanted).casefold())
-        ),
+        Operator.STARTS_WITH: _bounded(str.startswith),
+        Operator.ENDS_WITH: _bounded(str.endswith),
         Operator.GREATER_THAN: _ordered(lambda found, wanted: bool(found > wanted)),
         Operator.GREATER_THAN_OR_EQUAL: _ordered(lambda found, wanted: bool(found >= wanted)),
         Operator.LESS_THAN: _ordered(lambda found, wanted: bool(found < wanted)),

@@ -9,14 +9,17 @@ from collections.abc import Iterable
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
+def folded(text: str) -> str:
+    """Return *text* without case, and with one ``_`` for any separators between its words."""
+    return _SEPARATORS.sub("_", text.casefold())
+
+
 def normalized(value: str | None) -> str | None:
     """Return *value* as it is compared: ``In-Progress`` and ``in progress`` are ``in_progress``.
 
-    None and text without a letter or digit are both "no status" and return None.
+    None and text of separators alone are both "no status" and return None.
     """
-    if value is None:
-        return None
-    return _SEPARATORS.sub("_", value.strip().casefold()).strip("_") or None
+    return None if value is None else folded(value).strip("_") or None
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
