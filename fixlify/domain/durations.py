@@ -20,8 +20,8 @@ def parse_duration(value: Any) -> timedelta:
     """Return the duration *value* spells.
 
     Raises:
-        PydanticCustomError: It is not a duration, not positive, or beyond two years. A bare
-            number is refused too: a delay in days once ran as seconds.
+        PydanticCustomError: It is not a duration, not positive, not in whole seconds, or beyond
+            two years. A bare number is refused too: a delay in days once ran as seconds.
     """
     if isinstance(value, timedelta):
         duration = value
@@ -31,7 +31,8 @@ def parse_duration(value: Any) -> timedelta:
                 (timedelta(**{_UNITS[unit]: int(count)}) for count, unit in _PART.findall(text)),
                 timedelta(),
             )
-        except OverflowError:
+        except (OverflowError, ValueError):
+            # Beyond timedelta, or beyond the digits Python converts.
             duration = timedelta.max
     else:
         raise PydanticCustomError(
@@ -43,6 +44,8 @@ def parse_duration(value: Any) -> timedelta:
         raise PydanticCustomError("duration", "a duration must be longer than zero")
     if duration > LONGEST:
         raise PydanticCustomError("duration", "a duration may be two years (730d) at most")
+    if duration.microseconds:
+        raise PydanticCustomError("duration", "a duration is a number of whole seconds")
     return duration
 
 
