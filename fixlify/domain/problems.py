@@ -40,6 +40,16 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
             return Problem(path, f"unknown value '{value}'; {did_you_mean(value, expected)}")
         case "missing":
             return Problem(path, "is missing; add it")
+        case "invalid_key":
+            return Problem(path, "a key must be text; put it in quotes")
+        case "string_type":
+            return Problem(path, "must be text; put it in quotes")
+        case "list_type" | "tuple_type":
+            return Problem(path, "must be a list")
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return Problem(path, "must be a mapping of keys and values")
+        case "string_too_short" | "too_short":
+            return Problem(path, "must not be empty")
         case _:
             return Problem(path, details["msg"].removeprefix("Value error, "))
 

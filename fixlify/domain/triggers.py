@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from fixlify.domain.events import Event, EventType
 from fixlify.domain.models import Frozen
@@ -16,7 +17,12 @@ COMPLETED = "completed"
 
 
 def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | tuple | None):
+        # YAML reads a bare yes, no, on and off as true and false.
+        raise PydanticCustomError("statuses", "must be one status or a list of them, as text")
+    return value
 
 
 def _named(statuses: list[str]) -> list[str]:
