@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from temporalio.exceptions import ApplicationError
 
 from fixlify.channels import Accepted
-from fixlify.domain.errors import OutcomeUnknownError, TransportError
+from fixlify.domain.errors import OutcomeUnknownError, RecipientError, TransportError
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage, Ledger
@@ -46,6 +46,10 @@ async def deliver(
     except OutcomeUnknownError as error:
         reason = str(error)
         return _settled(await _recorded(database, request, lambda ledger: ledger.lost(reason)))
+    except RecipientError as error:
+        reason = str(error)
+        await _recorded(database, request, lambda ledger: ledger.refused(reason, None))
+        raise ApplicationError(reason, type=RecipientError.__name__, non_retryable=True) from error
     except TransportError as error:
         await _record_refusal(database, request, error)
         raise ApplicationError(

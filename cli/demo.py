@@ -98,9 +98,7 @@ def _show(result: DemoResult) -> None:
     email, sms = result.emails[0], result.sms[0]
     console.print()
     console.print("[bold]One business write …[/bold]")
-    console.print(
-        Syntax(result.first_job.change, "sql", background_color="default")
-    )
+    console.print(Syntax(result.first_job.change, "sql", background_color="default"))
     console.print()
     console.print("[bold]… became an email …[/bold]")
     heading = Text.assemble(
