@@ -23,7 +23,9 @@ def email_address(raw: str | None) -> str:
     if raw is None or not raw.strip():
         raise RecipientError("there is no email address; add one to the person")
     try:
-        valid = validate_email(raw.strip(), check_deliverability=False, test_environment=True)
+        valid = validate_email(
+            raw.strip(), check_deliverability=False, test_environment=True, strict=True
+        )
     except EmailNotValidError:
         raise RecipientError("the email address is not valid; correct it at the person") from None
     return valid.ascii_email or f"{valid.local_part}@{valid.ascii_domain}"

@@ -75,9 +75,9 @@ class SmtpChannel:
         Raises:
             TransportError: The server does not have it: refused, or never reached.
             OutcomeUnknownError: The server had all of it and did not answer.
-            RecipientError: The address has letters that the server cannot write.
+            RecipientError: It is not an address, or has letters that the server cannot write.
         """
-        letter = _written(message)
+        letter = write_message(message)
         async with self._ready_for(message) as connection:
             answer = await connection.hand_over(letter, self._patience.answer)
         return Accepted(
@@ -193,12 +193,3 @@ class SmtpChannel:
         return TransportError(
             f"the mail server at {self._server} does not answer in time", permanent=False
         )
-
-
-def _written(message: OutgoingEmail) -> bytes:
-    try:
-        return write_message(message)
-    except ValueError as error:
-        raise TransportError(
-            "the sender is not an address; check FIXLIFY_MAIL_FROM", permanent=False
-        ) from error

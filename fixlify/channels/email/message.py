@@ -12,6 +12,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from fixlify.channels.protocol import OutgoingEmail
+from fixlify.domain.errors import RecipientError, TransportError
 
 
 class _PlainHeaders(EmailPolicy):
@@ -22,7 +23,7 @@ class _PlainHeaders(EmailPolicy):
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         is_fit = isinstance(value, str) and value.isascii() and value.isprintable()
-        if is_fit and "=?" not in value and len(name) + len(": ") + len(value) <= 78:
+        if is_fit and len(name) + len(": ") + len(value) <= 78:
             return name, value
         return super().header_store_parse(name, value)
 
@@ -43,6 +44,8 @@ _BOTH = _ASCII.header_factory("Content-Type", f'multipart/alternative; boundary=
 _ENCODING = _ASCII.header_factory("Content-Transfer-Encoding", "quoted-printable")
 
 
+# Unquoted, without comments, names or routes, as ``email_address`` returns it.
+_BARE_ADDRESS = re.compile(r"""[^\s\x00-\x1f\x7f()<>\[\],;:"\\@]+@[^\s\x00-\x1f\x7f()<>,;"\\@]+""")
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -53,16 +56,25 @@ def write_message(message: OutgoingEmail) -> bytes:
     address is left out.
 
     Raises:
-        ValueError: The sender is not an address.
+        TransportError: The sender is not an address; temporary, since it is a setting.
+        RecipientError: The recipient is not an address.
     """
+    if not _BARE_ADDRESS.fullmatch(message.sender):
+        raise TransportError(
+            "the sender is not an address; check FIXLIFY_MAIL_FROM", permanent=False
+        )
+    if not _BARE_ADDRESS.fullmatch(message.to):
+        raise RecipientError("the recipient's email address is not valid")
     policy = _UTF8 if needs_utf8(message) else _ASCII
     letter = EmailMessage(policy=policy)
-    letter["From"] = str(Address(_line(message.sender_name or ""), addr_spec=message.sender))
-    letter["To"] = str(Address(addr_spec=message.to))
+    user, _, domain = message.sender.rpartition("@")
+    letter["From"] = str(Address(_line(message.sender_name or ""), user, domain))
+    letter["To"] = message.to
     letter["Subject"] = _line(message.subject)
     letter["Date"] = format_datetime(datetime.now(UTC))
     letter["Message-ID"] = message_id_header(message)
-    if reply_to := _address(message.reply_to):
+    reply_to = message.reply_to or ""
+    if _BARE_ADDRESS.fullmatch(reply_to) and reply_to.isascii():
         letter["Reply-To"] = reply_to
     # Out-of-office programs answer people, not this: RFC 3834.
     letter["Auto-Submitted"] = "auto-generated"
@@ -98,12 +110,8 @@ def _fill(part: EmailMessage, content_type: Any, text: str) -> None:
 
 
 def _line(text: str) -> str:
-    """Return *text* as one line: a line break would begin a header of its own."""
-    return _UNSENDABLE.sub("", " ".join(text.split()))
+    """Return *text* as one line that says what it says.
 
-
-def _address(raw: str | None) -> str | None:
-    try:
-        return str(Address(addr_spec=raw)) if raw and raw.isascii() else None
-    except (ValueError, IndexError):
-        return None
+    A line break would begin a header of its own, and ``=?…?=`` would be decoded.
+    """
+    return _UNSENDABLE.sub("", " ".join(text.split())).replace("=?", "= ?")
