@@ -15,6 +15,9 @@ from fixlify.domain.errors import OutcomeUnknownError, TransportError
 # The SDK reads settings of its own where it finds none here; only process edges read settings.
 _NO_ENVIRONMENT = {"TWILIO_EDGE": "", "TWILIO_REGION": ""}
 
+# What the SDK raises over an answer that is not the API's.
+_NOT_TWILIO = (TwilioException, ValueError, TypeError, AttributeError)
+
 
 class TwilioChannel:
     """A text-message channel; lives as long as the worker, in one event loop."""
@@ -41,7 +44,7 @@ class TwilioChannel:
         )
         if account.base_url is not None:
             client.api.base_url = account.base_url
-        self._self = client.api.accounts(account.account_sid)
+        self._own_account = client.api.accounts(account.account_sid)
         self._messages = client.messages
 
     async def send(self, message: OutgoingSms) -> Accepted:
@@ -63,12 +66,12 @@ class TwilioChannel:
             )
             return Accepted(
                 provider="twilio",
-                provider_id=created.sid,
+                provider_id=_required(created.sid),
                 detail=created.status,
                 segments=_count(created.num_segments),
             )
-        except (TwilioException, ValueError, TypeError, AttributeError) as error:
-            # A success in words that the SDK cannot read: somebody took the request.
+        except _NOT_TWILIO as error:
+            # A success, but in words that the SDK cannot read: somebody took the request.
             raise OutcomeUnknownError(
                 "Twilio's answer is not understood; look for the message there"
             ) from error
@@ -80,8 +83,8 @@ class TwilioChannel:
             TransportError: With what to do.
         """
         try:
-            await self._self.fetch_async()
-        except (TwilioException, ValueError, TypeError, AttributeError) as error:
+            _required((await self._own_account.fetch_async()).sid)
+        except _NOT_TWILIO as error:
             raise TransportError(
                 "what answers in Twilio's place is not Twilio; check TWILIO_BASE_URL",
                 permanent=False,
@@ -90,6 +93,12 @@ class TwilioChannel:
     async def aclose(self) -> None:
         """Hang up; the channel is not used again."""
         await self._http.aclose()
+
+
+def _required(sid: str | None) -> str:
+    if not sid:
+        raise ValueError("the answer names nothing")
+    return sid
 
 
 def _count(number: str | None) -> int | None:
