@@ -57,7 +57,9 @@ class CapturedEmail(BaseModel):
 
 def _content(part: MIMEPart) -> str:
     try:
-        return str(part.get_content())
+        content = str(part.get_content())
     except LookupError:
         # A character set nobody knows: show what can be shown.
-        return bytes(part.get_payload(decode=True)).decode(errors="replace")
+        content = bytes(part.get_payload(decode=True)).decode(errors="replace")
+    # As it was written; the wire has line ends of its own.
+    return content.replace("\r\n", "\n")

@@ -52,17 +52,19 @@ class GuardedProcess:
         stop_plan: Sequence[StopStep],
         environment: Mapping[str, str],
         run_as: Identity | None = None,
+        working_folder: Path | None = None,
     ) -> None:
         """Describe the process; nothing runs yet.
 
         Args:
-            command: program and arguments; it runs in ``/``, so every path is absolute.
+            command: program and arguments.
             running: a lock we hold. It passes to the process and its descendants: somebody
                 who can take it knows that none of them is left.
             log: output and errors are appended here.
             stop_plan: the signals that stop the server; SIGKILL follows.
             environment: the whole environment of the process.
             run_as: another user, possible for root only.
+            working_folder: where it runs; None for where we do.
         """
         self._command = list(command)
         self._running = running
@@ -70,6 +72,7 @@ class GuardedProcess:
         self._stop_plan = tuple(stop_plan)
         self._environment = dict(environment)
         self._run_as = run_as
+        self._working_folder = working_folder
         self._guard: subprocess.Popen[bytes] | None = None
 
     @property
@@ -91,8 +94,7 @@ class GuardedProcess:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
-                # Ours may be a place the server's user cannot reach, or one to be removed.
-                cwd="/",
+                cwd=self._working_folder,
                 pass_fds=[lock],
                 # Out of reach of the terminal's Ctrl-C.
                 start_new_session=True,

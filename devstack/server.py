@@ -136,6 +136,8 @@ class EmbeddedServer(ABC):
             stop_plan=self.stop_plan,
             environment={"PATH": os.environ.get("PATH", os.defpath), **environment},
             run_as=run_as,
+            # Ours may be a place the server's user cannot reach, or one to be removed.
+            working_folder=Path("/"),
         )
         self._process.start()
         return self._process

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import secrets
+import ssl
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -102,8 +105,13 @@ class SmsCatcher(Captures[CapturedSms]):
             DevstackError: The port is taken.
         """
         self._open_folder()
-        # In a thread: it reads the system's certificates, for callbacks to the outside.
-        self._http = await asyncio.to_thread(_callback_client)
+        self._http = httpx2.AsyncClient(
+            timeout=CALLBACK_TIMEOUT.total_seconds(),
+            headers={"User-Agent": "TwilioProxy/1.1"},
+            verify=await asyncio.to_thread(_certificates),
+            # A proxy for the outside world has no business between two local ports.
+            trust_env=False,
+        )
         port = port_to_bind("the SMS catcher", self._fixed_port, self._preferred_port)
         self._server = LoopbackServer(self._application())
         self._port = await self._server.start(port)
@@ -198,12 +206,12 @@ class SmsCatcher(Captures[CapturedSms]):
             case Ending.ANSWERED:
                 pass
             case Ending.ANSWERED_LATE:
-                await asyncio.sleep(self.slowness.total_seconds())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(_client_leaves(request), self.slowness.total_seconds())
             case Ending.CUT:
                 self._cut(request)
             case Ending.HANGS:
-                while (await request.receive())["type"] != "http.disconnect":
-                    pass
+                await _client_leaves(request)
         return response
 
     def _refusal_due(self, to: str, fate: Fate) -> Refusal | None:
@@ -273,13 +281,15 @@ class SmsCatcher(Captures[CapturedSms]):
             self._server.hang_up((request.client.host, request.client.port))
 
 
-def _callback_client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        timeout=CALLBACK_TIMEOUT.total_seconds(),
-        headers={"User-Agent": "TwilioProxy/1.1"},
-        # A proxy for the outside world has no business between two local ports.
-        trust_env=False,
-    )
+async def _client_leaves(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The system's, once per process: reading them takes longer than starting the server."""
+    return ssl.create_default_context()
 
 
 def _basic(credentials: str) -> str:

@@ -152,10 +152,15 @@ def _is_asked_for(message: CapturedSms, query: Mapping[str, str]) -> bool:
     return (
         query.get("To", message.to) == message.to
         and query.get("From", message.from_) == message.from_
-        and _order(message, query.get("DateSent")) == 0
+        and _is_on_day(message, query.get("DateSent"))
         and _order(message, query.get("DateSent<")) <= 0
         and _order(message, query.get("DateSent>")) >= 0
     )
+
+
+def _is_on_day(message: CapturedSms, day: str | None) -> bool:
+    # The SDK appends midnight to a day.
+    return not day or message.received_at.date().isoformat() == day.partition("T")[0]
 
 
 def _order(message: CapturedSms, moment: str | None) -> int:

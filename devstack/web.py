@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from devstack.ports import LOOPBACK
 
 
 class LoopbackServer:
-    """One HTTP server on 127.0.0.1; lives from ``start`` to ``stop``."""
+    """One HTTP server on 127.0.0.1; lives from ``start`` to ``stop``.
+
+    It is uvicorn's protocol without uvicorn's server, which would take the process's signals
+    and need a few hundred milliseconds to stop.
+    """
 
     def __init__(self, application: ASGIApp) -> None:
-        config = uvicorn.Config(
-            application, http="h11", ws="none", lifespan="off", log_config=None, access_log=False
+        self._config = uvicorn.Config(
+            application, ws="none", lifespan="off", log_config=None, access_log=False
         )
-        self._server = _Guest(config)
-        self._serving: asyncio.Task[None] | None = None
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> int:
         """Listen on *port*, 0 for any free one; returns the port.
@@ -29,54 +32,28 @@ class LoopbackServer:
         Raises:
             OSError: The port is taken.
         """
-        listener = _listen(port)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        await self._server.listening.wait()
-        bound: int = listener.getsockname()[1]
+        self._config.load()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._protocol, LOOPBACK, port)
+        bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
     async def stop(self) -> None:
-        """Hang up and stop listening; a second call does nothing."""
-        serving, self._serving = self._serving, None
-        if serving is None:
+        """Stop listening, hang up, and wait for the requests under way to notice."""
+        server, self._server = self._server, None
+        if server is None:
             return
+        server.close()
         self.hang_up()
-        self._server.should_exit = True
-        await serving
+        await asyncio.gather(*self._state.tasks)
+        await server.wait_closed()
 
     def hang_up(self, client: tuple[str, int] | None = None) -> None:
         """Cut the connection of *client* without a word, or every one."""
-        for connection in list(self._server.server_state.connections):
+        for connection in list(self._state.connections):
             transport = connection.transport
             if client is None or transport.get_extra_info("peername") == client:
                 transport.abort()
 
-
-class _Guest(uvicorn.Server):
-    """uvicorn that leaves the process's signals alone and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Ctrl-C belongs to the host.
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
-def _listen(port: int) -> socket.socket:
-    # The protocol by name: asyncio turns Nagle's delay (40 ms an answer) off only where it
-    # sees TCP, and a socket made without a protocol does not say so.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    def _protocol(self) -> H11Protocol:
+        return H11Protocol(config=self._config, server_state=self._state, app_state={})

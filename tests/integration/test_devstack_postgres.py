@@ -284,18 +284,6 @@ async def test_a_lost_password_says_what_to_do(folder: Path) -> None:
     await nothing_is_left_of(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-async def test_nothing_outlives_its_owner(folder: Path, number: signal.Signals) -> None:
-    async with Owner("postgres", folder) as owner:
-        await write_row(owner.report["dsn"], "committed")
-        await asyncio.to_thread(owner.kill, number)
-        await nothing_is_left_of(folder, *owner.report["ports"])
-    async with EmbeddedPostgres(folder, durable=False) as server:
-        assert not server.adopted
-        assert [server.port] == owner.report["ports"]
-        assert await rows(server) == ["kept", "committed"]
-
-
 async def test_a_dying_server_is_not_adopted(folder: Path) -> None:
     """Its guard is at it: who comes at that moment waits and starts a server of their own."""
     async with Owner("postgres", folder) as owner:
