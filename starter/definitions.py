@@ -20,8 +20,8 @@ from fixlify.domain.steps import SendEmail, SendSms
 from fixlify.rendering import check_template, shipped_templates
 from fixlify.storage.automations import (
     Applied,
+    automation_names,
     find_automation,
-    list_automations,
     set_status,
     store_automation,
 )
@@ -74,8 +74,7 @@ async def change_status(
     async with database.organization(organization_id) as connection:
         automation = await find_automation(connection, name_or_id)
         if automation is None:
-            names = [each.definition.name for each in await list_automations(connection)]
-            raise no_such_automation(name_or_id, names)
+            raise no_such_automation(name_or_id, await automation_names(connection))
         if status is AutomationStatus.ACTIVE and not automation.definition.steps:
             raise DefinitionError(
                 automation.definition.name,
@@ -102,9 +101,10 @@ def _template_problems(
         hint = did_you_mean(step.template, templates)
         return [Problem(f"{path}.template", f"unknown template '{step.template}'; {hint}")]
     source = PinnedDefinition(definition=definition, templates=templates).source_of(step)
-    channel = "email" if isinstance(step, SendEmail) else "sms"
-    within = f"{path}.template ({step.template})" if step.template else path
-    return [
-        Problem(f"{within}.{problem.path}", problem.message)
-        for problem in check_template(source, channel=channel)
-    ]
+    problems = check_template(source, channel="email" if isinstance(step, SendEmail) else "sms")
+    if step.template is not None:
+        path += f".template ({step.template})"
+    elif isinstance(step, SendSms):
+        # A template has a part for each channel; in a step it is the text.
+        problems = [Problem(each.path.replace("sms", "text", 1), each.message) for each in problems]
+    return [Problem(f"{path}.{problem.path}", problem.message) for problem in problems]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -117,13 +118,17 @@ class PinnedDefinition(Frozen):
 
 
 class StoredAutomation(Frozen):
-    """One row of ``automation_workflows`` with its current version."""
+    """One row of ``automation_workflows`` with its current version.
+
+    ``updated_at`` is None where the row has just been written and not read back.
+    """
 
     id: UUID
     organization_id: UUID
     status: AutomationStatus
     version: int
     definition: AutomationDefinition
+    updated_at: datetime | None = None
 
 
 def parse_definition(source: str, data: Any) -> AutomationDefinition:

@@ -15,8 +15,10 @@ from fixlify.domain.automation import (
     AutomationStatus,
     PinnedDefinition,
     StoredAutomation,
+    parse_definition,
 )
 from fixlify.domain.conditions import Condition
+from fixlify.domain.errors import DefinitionError, Problem
 from fixlify.domain.ids import new_id
 from fixlify.domain.triggers import Trigger
 from fixlify.storage.tables import AutomationRow, AutomationVersionRow
@@ -52,6 +54,17 @@ class Applied:
 
     automation: StoredAutomation
     change: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAutomations:
+    """The automations an organization has; ``unreadable`` says what is wrong with the others.
+
+    A row edited by hand into something invalid must not hide its neighbours.
+    """
+
+    automations: list[StoredAutomation] = field(default_factory=list)
+    unreadable: list[DefinitionError] = field(default_factory=list)
 
 
 _LISTENING = text("""
@@ -122,6 +135,9 @@ async def store_automation(
 
     The same definition again changes nothing. A silent file leaves an existing status as it
     is and makes a new automation active, or a draft when it has no steps.
+
+    Raises:
+        DefinitionError: It would take the last step from an active automation.
     """
     definition = pinned.definition
     # Two people applying one name at once: the second waits here and then sees the first's.
@@ -130,32 +146,37 @@ async def store_automation(
             func.pg_advisory_xact_lock(func.hashtextextended(f"{organization_id}", 0)),
         )
     )
-    row = await _row(connection, AutomationRow.name == definition.name)
+    row = await _row(connection, AutomationRow.name == definition.name, lock=True)
     if row is None:
         return await _create(connection, organization_id, pinned)
-    automation = _stored(row)
-    wanted = definition.status or automation.status
-    current = await load_pinned(connection, automation.id, automation.version)
-    if _content(current) == _content(pinned):
-        if wanted is automation.status:
-            return Applied(automation, "unchanged")
-        await set_status(connection, automation.id, wanted)
-        return Applied(automation.model_copy(update={"status": wanted}), "updated")
-    version = automation.version + 1
-    await connection.execute(
-        update(AutomationRow)
-        .where(AutomationRow.id == automation.id)
-        .values(**_columns(definition), status=wanted, version=version, updated_at=func.now())
+    was, version = AutomationStatus(row["status"]), row["version"]
+    status = definition.status or was
+    if status is AutomationStatus.ACTIVE and not definition.steps:
+        message = "the automation is active and cannot be left without steps; keep one, or say "
+        raise DefinitionError(definition.name, [Problem("steps", f"{message}'status: draft'")])
+    columns = _columns(definition)
+    # The row is compared too, so that applying a file repairs what was edited by hand.
+    stands = all(row[name] == value for name, value in columns.items()) and (
+        _content(await load_pinned(connection, row["id"], version)) == _content(pinned)
     )
-    await _store_version(connection, organization_id, automation.id, version, pinned)
+    if not stands:
+        version += 1
+        await connection.execute(
+            update(AutomationRow)
+            .where(AutomationRow.id == row["id"])
+            .values(**columns, status=status, version=version, updated_at=func.now())
+        )
+        await _store_version(connection, organization_id, row["id"], version, pinned)
+    elif status is not was:
+        await set_status(connection, row["id"], status)
     stored = StoredAutomation(
-        id=automation.id,
+        id=row["id"],
         organization_id=organization_id,
-        status=wanted,
+        status=status,
         version=version,
         definition=definition,
     )
-    return Applied(stored, "updated")
+    return Applied(stored, "unchanged" if stands and status is was else "updated")
 
 
 async def _create(
@@ -215,20 +236,39 @@ async def load_pinned(
     return PinnedDefinition.model_validate(pinned)
 
 
-async def list_automations(connection: AsyncConnection) -> list[StoredAutomation]:
+async def list_automations(connection: AsyncConnection) -> StoredAutomations:
     """Return every automation this connection may see, by name."""
     rows = await connection.execute(select(AutomationRow.__table__).order_by(AutomationRow.name))
-    return [_stored(row) for row in rows.mappings()]
+    found = StoredAutomations()
+    for row in rows.mappings():
+        try:
+            found.automations.append(_stored(row))
+        except DefinitionError as error:
+            found.unreadable.append(error)
+    return found
+
+
+async def automation_names(connection: AsyncConnection) -> list[str]:
+    """Return the names of every automation this connection may see, also of unreadable ones."""
+    return list(await connection.scalars(select(AutomationRow.name).order_by(AutomationRow.name)))
 
 
 async def find_automation(connection: AsyncConnection, name_or_id: str) -> StoredAutomation | None:
-    """Return the automation with this name or id, or None."""
-    try:
-        condition = AutomationRow.id == UUID(name_or_id)
-    except ValueError:
-        condition = AutomationRow.name == name_or_id
-    row = await _row(connection, condition)
+    """Return the automation with this name or id, or None.
+
+    Raises:
+        DefinitionError: Its row was edited by hand into something invalid.
+    """
+    row = await _row(connection, _is_called(name_or_id))
     return None if row is None else _stored(row)
+
+
+async def find_automation_id(connection: AsyncConnection, name_or_id: str) -> UUID | None:
+    """Return the id of the automation with this name or id, readable or not, or None."""
+    automation_id: UUID | None = await connection.scalar(
+        select(AutomationRow.id).where(_is_called(name_or_id))
+    )
+    return automation_id
 
 
 async def set_status(
@@ -242,8 +282,18 @@ async def set_status(
     )
 
 
-async def _row(connection: AsyncConnection, condition: Any) -> Mapping[Any, Any] | None:
-    result = await connection.execute(select(AutomationRow.__table__).where(condition))
+def _is_called(name_or_id: str) -> Any:
+    try:
+        return AutomationRow.id == UUID(name_or_id)
+    except ValueError:
+        return AutomationRow.name == name_or_id
+
+
+async def _row(
+    connection: AsyncConnection, condition: Any, *, lock: bool = False
+) -> Mapping[Any, Any] | None:
+    query = select(AutomationRow.__table__).where(condition)
+    result = await connection.execute(query.with_for_update() if lock else query)
     return result.mappings().one_or_none()
 
 
@@ -270,13 +320,15 @@ def _stored(row: Mapping[Any, Any]) -> StoredAutomation:
         organization_id=row["organization_id"],
         status=AutomationStatus(row["status"]),
         version=row["version"],
-        definition=AutomationDefinition.model_validate(
+        definition=parse_definition(
+            row["name"],
             {
                 "name": row["name"],
                 "description": row["description"],
                 "trigger": {"type": row["trigger_type"], **row["trigger_config"]},
                 "conditions": row["conditions"],
                 "steps": row["steps"],
-            }
+            },
         ),
+        updated_at=row["updated_at"],
     )
