@@ -21,7 +21,13 @@ class Settings(BaseSettings):
     their own ``TEMPORAL_*`` variables.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        # A compose file passes what is not set as an empty text.
+        env_ignore_empty=True,
+    )
 
     database_url: Annotated[
         SecretStr,
