@@ -27,7 +27,8 @@ def settings_of_this_process() -> Settings:
     """
     from fixlify.settings import load_settings
 
-    if not os.environ.get("FIXLIFY_DATABASE_URL") and not adopt_running_stack():
+    adopt_running_stack()
+    if not os.environ.get("FIXLIFY_DATABASE_URL"):
         raise ConfigurationError(
             "no database is configured: set FIXLIFY_DATABASE_URL, or start the embedded "
             f"stack with `make dev` (nothing runs in {home()})"
@@ -39,8 +40,10 @@ def adopt_running_stack() -> frozenset[str]:
     """Give this process the running stack's settings; return the names of those it lacked.
 
     They go into ``os.environ``, because Temporal's own configuration reads them there too.
-    What the user set is never replaced. Empty when no stack runs here.
+    What the user set is never replaced, and whoever names a database means another stack.
     """
+    if os.environ.get("FIXLIFY_DATABASE_URL"):
+        return frozenset()
     stack = read_running_stack(home()) or {}
     # Upper-case names are settings; the rest is about the stack itself.
     adopted = {name: value for name, value in stack.items() if name.isupper()}

@@ -47,14 +47,16 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
 class Failure(click.ClickException):
     """An error of ours on its way to a person: a sentence, not a traceback."""
 
-    def __init__(self, error: FixlifyError) -> None:
-        super().__init__(str(error))
-        self.exit_code = USAGE if isinstance(error, DefinitionError) else 1
-
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message to standard error, which leaves standard output to ``--json``."""
         click.secho("fixlify: ", err=True, nl=False, fg="red", bold=True)
         click.echo(self.format_message(), err=True)
+
+
+class Refusal(Failure):
+    """An automation that is not valid."""
+
+    exit_code = USAGE
 
 
 class LazyGroup(click.Group):
@@ -81,8 +83,10 @@ class LazyGroup(click.Group):
         """Run the command; what the engine raises ends as a message and an exit code."""
         try:
             return super().invoke(ctx)
+        except DefinitionError as error:
+            raise Refusal(str(error)) from error
         except FixlifyError as error:
-            raise Failure(error) from error
+            raise Failure(str(error)) from error
 
 
 @click.group(
