@@ -1,0 +1,174 @@
+"""Automations as people read them, and as programs do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+import yaml
+
+from cli.definition_files import ReadDefinitions
+from cli.listing import Column, Line, print_listing
+from cli.output import console, local, printable
+from fixlify.domain.automation import AutomationDefinition, AutomationStatus, StoredAutomation
+from fixlify.domain.errors import DefinitionError
+from fixlify.library import shipped_automations
+from fixlify.storage.automations import Applied, StoredAutomations
+
+_STORED: Final = (
+    Column("AUTOMATION", shrinks=True),
+    Column("STATUS"),
+    Column("VERSION", right=True),
+    Column("UPDATED"),
+)
+_APPLIED: Final = (
+    Column("CHANGE"),
+    Column("AUTOMATION", shrinks=True),
+    Column("VERSION", right=True),
+    Column("STATUS"),
+)
+_SHIPPED: Final = (
+    Column("NAME"),
+    Column("SET OFF BY", shrinks=True),
+    Column("STEPS", shrinks=True),
+)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are, instead of in quotes."""
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
+
+
+def definition_yaml(definition: AutomationDefinition) -> str:
+    """Return *definition* as a file that ``apply`` takes and finds unchanged."""
+    return yaml.dump(
+        _plain(definition), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+def automation_document(automation: StoredAutomation | DefinitionError) -> dict[str, Any]:
+    """Return one automation for ``--json``; for an unreadable row what is wrong with it."""
+    if isinstance(automation, DefinitionError):
+        problems = [{"path": each.path, "message": each.message} for each in automation.problems]
+        return dict.fromkeys(("id", "status", "version", "updated_at", "definition")) | {
+            "name": automation.source,
+            "problems": problems,
+        }
+    return {
+        "id": automation.id,
+        "name": automation.definition.name,
+        "status": automation.status,
+        "version": automation.version,
+        "updated_at": automation.updated_at,
+        "definition": _plain(automation.definition),
+        "problems": [],
+    }
+
+
+def shipped_documents() -> list[dict[str, Any]]:
+    """Return the shipped automations for ``--json``."""
+    return [
+        {"shipped": name, "definition": definition}
+        for name, definition in shipped_automations().items()
+    ]
+
+
+def print_automations(found: StoredAutomations, organization: str) -> None:
+    """Print one line per automation, or what to do while there is none."""
+    if not found.automations and not found.unreadable:
+        console.print(f"{organization} has no automations yet.", markup=False)
+        console.print("`fixlify automations list --shipped` shows some to begin with.")
+        return
+    lines = [_line(each) for each in found.automations]
+    lines += [
+        Line((error.source, "unreadable", "", ""), "; ".join(map(str, error.problems)))
+        for error in found.unreadable
+    ]
+    print_listing(console, _STORED, lines)
+
+
+def print_shipped() -> None:
+    """Print the automations that come with the package, each with what it does."""
+    print_listing(
+        console,
+        _SHIPPED,
+        [
+            Line((name, *_gist(definition)), definition.get("description"))
+            for name, definition in shipped_automations().items()
+        ],
+    )
+    console.print("\nApply one with `fixlify automations apply --shipped NAME`.", style="dim")
+
+
+def print_applied(applied: Sequence[Applied], organization: str) -> None:
+    """Print what became of each automation, and what an active one means."""
+    print_listing(console, _APPLIED, [_result(each) for each in applied])
+    if any(
+        each.change == "created" and each.automation.status is AutomationStatus.ACTIVE
+        for each in applied
+    ):
+        console.print(
+            f"\nWhat is new is active: it runs for {organization} from the next change on. "
+            "`fixlify automations disable NAME` stops one; `status: draft` in a file keeps one "
+            "from starting.",
+            style="dim",
+            markup=False,
+        )
+
+
+def print_refusals(found: ReadDefinitions, verdict: str) -> None:
+    """Print every problem to standard error, as ``file: path: message``, and the *verdict*."""
+    for error in found.refused:
+        click.echo(printable(str(error)), err=True)
+    problems = sum(len(error.problems) for error in found.refused)
+    counted = "one problem" if problems == 1 else f"{problems} problems"
+    click.secho(f"{verdict}: {counted}.", err=True, fg="red")
+
+
+def _line(automation: StoredAutomation) -> Line:
+    set_off_by, steps = _gist(_plain(automation.definition))
+    return Line(
+        (
+            automation.definition.name,
+            automation.status.value,
+            str(automation.version),
+            local(automation.updated_at),
+        ),
+        f"{set_off_by}: {steps}",
+    )
+
+
+def _result(applied: Applied) -> Line:
+    automation = applied.automation
+    idle = automation.status is not AutomationStatus.ACTIVE
+    note = "`fixlify automations enable` makes it listen" if idle else None
+    return Line(
+        (
+            applied.change,
+            automation.definition.name,
+            str(automation.version),
+            automation.status.value,
+        ),
+        note,
+    )
+
+
+def _gist(definition: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what sets it off, and the kinds of its steps."""
+    trigger = definition["trigger"]
+    statuses = trigger.get("to") or []
+    to = ", ".join([statuses] if isinstance(statuses, str) else statuses)
+    set_off_by = f"{trigger['type']} to {to}" if to else trigger["type"]
+    return set_off_by, ", ".join(step["type"] for step in definition["steps"]) or "no steps"
+
+
+def _plain(definition: AutomationDefinition) -> dict[str, Any]:
+    return definition.model_dump(mode="json", by_alias=True, exclude_none=True)
