@@ -1,0 +1,1 @@
+"""What ``fixlify doctor`` looks at; one module per thing it asks."""
