@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,9 +121,16 @@ class DatabaseCluster:
             os.chown(self._password_file, launch.run_as.user, launch.run_as.group)
 
 
-def _works_in(pid: int, folder: Path) -> bool:
-    """Whether *pid* is alive and its working folder is *folder*, as a postmaster's is."""
+def _works_in(pid: int, data: Path) -> bool:
+    """Whether *pid* is alive and a postmaster of *data*; removing its pid file would harm both."""
     try:
-        return Path(f"/proc/{pid}/cwd").samefile(folder)
+        # A postmaster works in its data folder.
+        return Path(f"/proc/{pid}/cwd").samefile(data)
     except OSError:
-        return False
+        if Path("/proc/self").exists():
+            return False
+    # No /proc: the command line names the folder as well.
+    listing = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return str(data) in listing.stdout

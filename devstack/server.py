@@ -27,7 +27,7 @@ PORT_TAKEN = b"ddress already in use"
 class EmbeddedServer(ABC):
     """A server on one folder; lives from ``start`` to ``stop``, and dies with its owner.
 
-    The folder (0700) belongs to one process at a time. Whoever finds it taken adopts the
+    The folder (made 0700) belongs to one process at a time. Whoever finds it taken adopts the
     owner's server: uses it, and leaves it running at ``stop``.
 
     Two locks tell the truth about a folder, whatever was killed: ``owner.lock`` is held by the
@@ -53,7 +53,7 @@ class EmbeddedServer(ABC):
         Raises:
             DevstackError: It did not start; the message carries the end of its log.
         """
-        self._make_folder()
+        make_folder(self.folder)
         deadline = monotonic() + START_DEADLINE.total_seconds()
         while not self._owner.try_acquire(str(os.getpid())):
             # Somebody owns a server here or is starting one.
@@ -102,15 +102,6 @@ class EmbeddedServer(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
-
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
-        except PermissionError as error:
-            raise DevstackError(
-                f"{self.folder} belongs to another user: run as that user or choose another folder"
-            ) from error
 
     @abstractmethod
     async def _adopt(self) -> bool:
@@ -161,3 +152,19 @@ class EmbeddedServer(ABC):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
         except FileNotFoundError:
             return "it left no log"
+
+
+def make_folder(folder: Path) -> None:
+    """Make *folder*, ours alone to read; one that exists stays as it is.
+
+    Raises:
+        DevstackError: We may not.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DevstackError(f"cannot make {folder}: {error.strerror}; choose another") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DevstackError(
+            f"{folder} belongs to another user: run as that user or choose another folder"
+        )

@@ -18,7 +18,7 @@ from devstack.mail import MailCatcher
 from devstack.postgres import DATABASE, EmbeddedPostgres
 from devstack.process import LOOK_AGAIN
 from devstack.running import LOCK_FILE, STACK_FILE
-from devstack.server import EmbeddedServer
+from devstack.server import EmbeddedServer, make_folder
 from devstack.sms import SmsCatcher
 from devstack.sms_fates import GOOD_SENDER
 from devstack.temporal_server import NAMESPACE, EmbeddedTemporal
@@ -146,7 +146,7 @@ class DevStack:
             DevstackError: A part did not start, or another process runs this stack; whatever
                 did start is stopped again.
         """
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.home)
         await self._take_lock()
         try:
             await _at_once(part.start() for part in self._parts())

@@ -96,21 +96,48 @@ async def test_others_find_the_running_stack_and_only_that(tmp_path: Path) -> No
     async with stack_in(tmp_path, CATCHERS_ONLY) as stack:
         found = read_running_stack(tmp_path)
         assert found == {**stack.environment(), "ui_url": None, "pid": os.getpid()}
-        assert (tmp_path / "stack.json").stat().st_mode & 0o777 == 0o600
+        assert permissions(tmp_path / "stack.json") == {0o600}
     assert read_running_stack(tmp_path) is None
     assert not (tmp_path / "stack.json").exists()
 
 
 async def test_a_second_stack_on_one_home_is_refused(tmp_path: Path) -> None:
     async with stack_in(tmp_path, CATCHERS_ONLY) as stack:
+        refused = stack_in(tmp_path, CATCHERS_ONLY)
         with pytest.raises(DevstackError, match=f"process {os.getpid()} runs the stack in"):
-            await stack_in(tmp_path, CATCHERS_ONLY).start()
-        # The refused one must not have taken the running one's announcement away.
+            await refused.start()
+        # It must not take the running one's announcement away.
+        await refused.stop()
         found = read_running_stack(tmp_path)
         assert found is not None
         assert found["FIXLIFY_SMTP_URL"] == stack.environment()["FIXLIFY_SMTP_URL"]
     async with stack_in(tmp_path, CATCHERS_ONLY):
         pass
+
+
+@pytest.fixture
+def open_home(tmp_path: Path) -> Path:
+    """A folder that was there before, for everybody to look into."""
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+def permissions(*paths: Path) -> set[int]:
+    return {path.stat().st_mode & 0o777 for path in paths}
+
+
+async def test_a_home_that_exists_keeps_its_permissions(open_home: Path) -> None:
+    """What we put into it is ours alone."""
+    async with stack_in(open_home, CATCHERS_ONLY) as stack:
+        assert permissions(stack.home) == {0o755}
+        assert permissions(stack.home / "mail", stack.home / "sms") == {0o700}
+        assert permissions(stack.home / "stack.json", stack.home / "stack.lock") == {0o600}
+
+
+async def test_a_home_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DevstackError, match="Not a directory; choose another"):
+        await stack_in(tmp_path / "file" / "home").start()
 
 
 async def test_when_one_part_cannot_start_none_is_left(tmp_path: Path) -> None:
