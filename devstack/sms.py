@@ -229,6 +229,7 @@ class SmsCatcher(Captures[CapturedSms]):
             messaging_service_sid=form.get("MessagingServiceSid"),
             body=form["Body"],
             segments=number_of_segments(form["Body"]),
+            status="queued" if form.get("From") else "accepted",
             received_at=datetime.now(UTC),
             accepted_at=accepted_at,
         )

@@ -96,7 +96,7 @@ def representation(message: CapturedSms, account_sid: str) -> dict[str, Any]:
         "api_version": API_VERSION,
         "body": message.body,
         "date_created": created,
-        "date_sent": None if message.status == "queued" else created,
+        "date_sent": None if message.status in {"accepted", "queued"} else created,
         "date_updated": created,
         "direction": "outbound-api",
         "error_code": message.error_code,
@@ -104,7 +104,8 @@ def representation(message: CapturedSms, account_sid: str) -> dict[str, Any]:
         "from": message.from_ or None,
         "messaging_service_sid": message.messaging_service_sid,
         "num_media": "0",
-        "num_segments": str(message.segments),
+        # A messaging service has not chosen a sender yet, nor how to cut the words.
+        "num_segments": "0" if message.status == "accepted" else str(message.segments),
         "price": None,
         "price_unit": "USD",
         "sid": message.sid,

@@ -109,6 +109,7 @@ async def test_a_messaging_service_may_send(catcher: SmsCatcher) -> None:
         client_of(catcher).messages.create, to=ANN, body="Hello", messaging_service_sid=service
     )
     assert (message.messaging_service_sid, message.from_) == (service, None)
+    assert (message.status, message.num_segments) == ("accepted", "0")
 
 
 async def test_a_wrong_password_is_refused(catcher: SmsCatcher) -> None:
