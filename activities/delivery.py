@@ -7,11 +7,17 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
+import structlog
 from sqlalchemy.exc import DBAPIError
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from fixlify.channels import Accepted
-from fixlify.domain.errors import OutcomeUnknownError, RecipientError, TransportError
+from fixlify.domain.errors import (
+    FixlifyError,
+    OutcomeUnknownError,
+    RecipientError,
+    TransportError,
+)
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage, Ledger
@@ -20,6 +26,8 @@ from fixlify.storage.messages import ClaimedMessage, Ledger
 # than a Postgres restart, shorter than what is left of the activity's attempt.
 RECORDING_DEADLINE: Final = timedelta(seconds=20)
 _RECORDING_PAUSE: Final = timedelta(milliseconds=250)
+
+_log = structlog.get_logger(__name__)
 
 
 async def deliver(
@@ -40,23 +48,28 @@ async def deliver(
         claim = await Ledger(connection, request.message_id, request.organization_id).claim()
     if isinstance(claim, SendReceipt):
         return _settled(claim)
+    log = _log.bind(message_id=str(request.message_id))
 
     try:
         accepted = await hand_over(claim)
     except OutcomeUnknownError as error:
         reason = str(error)
+        log.error("Nobody knows whether a message went out; it is not sent again.", reason=reason)
         return _settled(await _recorded(database, request, lambda ledger: ledger.lost(reason)))
     except RecipientError as error:
         reason = str(error)
         await _recorded(database, request, lambda ledger: ledger.refused(reason, None))
-        raise ApplicationError(reason, type=RecipientError.__name__, non_retryable=True) from error
+        raise _failure(reason, RecipientError, permanent=True) from error
     except TransportError as error:
+        log.warning(
+            "A provider did not take a message.",
+            reason=str(error),
+            code=error.code,
+            permanent=error.permanent,
+        )
         await _record_refusal(database, request, error)
-        raise ApplicationError(
-            str(error),
-            type=TransportError.__name__,
-            non_retryable=error.permanent,
-            next_retry_delay=error.retry_after,
+        raise _failure(
+            str(error), TransportError, permanent=error.permanent, retry_after=error.retry_after
         ) from error
     except asyncio.CancelledError:
         # The worker is stopping and could not wait: whether it went out, nobody can say.
@@ -100,12 +113,27 @@ async def _recorded(
 
 def _settled(receipt: SendReceipt) -> SendReceipt:
     """Return the receipt of a message that needs no call, or raise what its end means."""
-    if receipt.status in (MessageStatus.FAILED, MessageStatus.UNKNOWN):
-        raise ApplicationError(
-            receipt.reason or receipt.status.value,
-            type=(
-                OutcomeUnknownError if receipt.status is MessageStatus.UNKNOWN else TransportError
-            ).__name__,
-            non_retryable=True,
-        )
+    reason = receipt.reason or receipt.status.value
+    if receipt.status is MessageStatus.UNKNOWN:
+        raise _failure(reason, OutcomeUnknownError, permanent=True)
+    if receipt.status is MessageStatus.FAILED:
+        raise _failure(reason, TransportError, permanent=True)
     return receipt
+
+
+def _failure(
+    reason: str,
+    kind: type[FixlifyError],
+    *,
+    permanent: bool,
+    retry_after: timedelta | None = None,
+) -> ApplicationError:
+    # Benign: the world refusing a message is not a fault of this worker. The SDK would log a
+    # stack trace and count it as one.
+    return ApplicationError(
+        reason,
+        type=kind.__name__,
+        non_retryable=permanent,
+        next_retry_delay=retry_after,
+        category=ApplicationErrorCategory.BENIGN,
+    )

@@ -8,17 +8,18 @@ from uuid import UUID
 
 
 def new_id() -> UUID:
-    """Return a version-7 UUID (RFC 9562 §5.7): 48 bits of milliseconds, then random bits.
+    """Return a version-7 UUID (RFC 9562 §5.7): milliseconds, a fraction of one, random bits.
 
-    Made here rather than by ``uuidv7()`` because Postgres has that only from 18 on.
+    The fraction (method 3 of §6.2) keeps ids made in one process in the order they were made,
+    to a quarter of a microsecond. Made here rather than by ``uuidv7()`` because Postgres has
+    that only from 18 on.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    random_bits = int.from_bytes(os.urandom(10), "big")
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     value = (milliseconds & (1 << 48) - 1) << 80
     value |= 0x7 << 76
-    value |= (random_bits >> 68 & 0xFFF) << 64
+    value |= (rest << 12) // 1_000_000 << 64
     value |= 0b10 << 62
-    value |= random_bits & (1 << 62) - 1
+    value |= int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
     return UUID(int=value)
 
 

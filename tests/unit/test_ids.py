@@ -1,0 +1,62 @@
+"""Ids follow RFC 9562 and sort by when they were made."""
+
+from __future__ import annotations
+
+import time
+from uuid import RFC_4122, UUID
+
+import pytest
+
+from fixlify.domain.ids import new_id, workflow_id
+
+
+def test_an_id_is_laid_out_as_version_7() -> None:
+    before = time.time_ns() // 1_000_000
+    made = [new_id() for _ in range(1_000)]
+    after = time.time_ns() // 1_000_000
+
+    assert {each.version for each in made} == {7}
+    assert {each.variant for each in made} == {RFC_4122}
+    assert all(before <= each.int >> 80 <= after for each in made)
+    assert len(set(made)) == 1_000
+
+
+def test_every_random_bit_is_used() -> None:
+    """74 of them; the rest is time, version and variant."""
+    ones, zeros = 0, (1 << 128) - 1
+    for _ in range(200):
+        value = new_id().int
+        ones |= value
+        zeros &= value
+    varies = (ones & ~zeros) & ((1 << 80) - 1)
+    assert varies == ((0xFFF << 64) | ((1 << 62) - 1))
+
+
+def test_the_example_of_the_rfc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9562, appendix A.6: 017F22E2-79B0-7CC3-98C4-DC0C0C07398F."""
+    wanted = UUID("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
+    # Its rand_a, read as the fraction of a millisecond that §6.2 allows it to be.
+    fraction = -(-0xCC3 * 1_000_000 // 4096)
+    clock = 0x017F22E279B0 * 1_000_000 + fraction
+    random_bits = wanted.int & (1 << 62) - 1
+    monkeypatch.setattr("fixlify.domain.ids.time.time_ns", lambda: clock)
+    monkeypatch.setattr(
+        "fixlify.domain.ids.os.urandom", lambda size: random_bits.to_bytes(size, "big")
+    )
+    assert new_id() == wanted
+
+
+def test_later_ids_sort_after_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for millisecond in range(0, 1 << 48, (1 << 48) // 200):
+        monkeypatch.setattr(
+            "fixlify.domain.ids.time.time_ns", lambda now=millisecond: now * 1_000_000
+        )
+        made.append(new_id())
+    assert made == sorted(made)
+    assert [str(each) for each in made] == sorted(str(each) for each in made)
+
+
+def test_an_execution_has_one_workflow_id() -> None:
+    execution = UUID("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
+    assert workflow_id(execution) == "automation/017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
