@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from fixlify.storage.database import sqlalchemy_url
+
+# Two processes may migrate at once (two containers starting): the second waits, then finds
+# nothing left to do. Any constant will do; this one spells "fixlify" in ASCII.
+MIGRATION_LOCK: Final = int.from_bytes(b"fixlify", "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +33,17 @@ def migrate(url: str) -> Migration:
     Safe to run by several processes at once: an advisory lock lets one work while the
     others wait. The user in *url* must own the schema and may create roles.
     """
-    engine = create_engine(sqlalchemy_url(url))
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     try:
         with engine.connect() as connection:
-            before = MigrationContext.configure(connection).get_current_revision()
-            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+            before = _revision(connection)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            after = MigrationContext.configure(connection).get_current_revision()
-            return Migration(before, after)
+            return Migration(before, _revision(connection))
+            # The end of the connection, however it comes, gives the lock to the next.
     finally:
         engine.dispose()
 
@@ -45,6 +51,12 @@ def migrate(url: str) -> Migration:
 def newest_revision() -> str | None:
     """Return the revision this code was written for."""
     return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _revision(connection: Connection) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    return revision
 
 
 def _config() -> Config:
