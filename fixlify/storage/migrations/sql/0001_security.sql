@@ -10,6 +10,8 @@
 DO $$
 DECLARE
     role_name text;
+    may_take CONSTANT text :=
+        CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY['fixlify_app', 'fixlify_engine'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
@@ -19,7 +21,8 @@ BEGIN
                 NULL; -- another database of this server was being migrated at the same moment
             END;
         END IF;
-        IF NOT pg_has_role(current_user, role_name, 'MEMBER') THEN
+        -- From 16 on, who creates a role is its member at once, but may not take it.
+        IF NOT pg_has_role(current_user, role_name, may_take) THEN
             EXECUTE format('GRANT %I TO CURRENT_USER', role_name);
         END IF;
     END LOOP;
