@@ -51,3 +51,7 @@ CREATE TRIGGER fixlify_job_status_rewritten
     AFTER UPDATE OF status ON jobs
     FOR EACH ROW WHEN (OLD.status IS NOT DISTINCT FROM NEW.status)
     EXECUTE FUNCTION fixlify_record_job_status();
+
+-- Firing needs no right to a function, hanging it on a table does: on a table of one's own the
+-- owner's rights would write events of any organization.
+REVOKE EXECUTE ON FUNCTION fixlify_record_job_created(), fixlify_record_job_status() FROM PUBLIC;
