@@ -182,6 +182,7 @@ class AutomationRow(Table):
 
     __tablename__ = "automation_workflows"
     __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "name"),
         _one_of(AutomationStatus),
         # The relay asks for an organization's listening automations at every batch.
@@ -211,10 +212,15 @@ class AutomationVersionRow(Table):
     """One version of an automation, with the text of its templates; never changed."""
 
     __tablename__ = "automation_workflow_versions"
-
-    automation_id: Mapped[UUID] = mapped_column(
-        ForeignKey("automation_workflows.id"), primary_key=True
+    __table_args__ = (
+        # Or one company could write the versions that another is about to run.
+        ForeignKeyConstraint(
+            ["organization_id", "automation_id"],
+            ["automation_workflows.organization_id", "automation_workflows.id"],
+        ),
     )
+
+    automation_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     organization_id: Mapped[UUID]
     pinned: Mapped[dict[str, Any]]
@@ -249,6 +255,15 @@ class ExecutionRow(Table):
     __table_args__ = (
         UniqueConstraint("automation_id", "occurrence_key"),
         _one_of(ExecutionStatus),
+        ForeignKeyConstraint(
+            ["organization_id", "automation_id"],
+            ["automation_workflows.organization_id", "automation_workflows.id"],
+        ),
+        # A run without its version could never begin, and would stay pending for ever.
+        ForeignKeyConstraint(
+            ["automation_id", "automation_version"],
+            ["automation_workflow_versions.automation_id", "automation_workflow_versions.version"],
+        ),
         # The duplicate window asks what the same automation did for the same subject.
         Index(
             "automation_execution_logs_window_idx",
@@ -272,8 +287,8 @@ class ExecutionRow(Table):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
-    automation_id: Mapped[UUID] = mapped_column(ForeignKey("automation_workflows.id"))
+    organization_id: Mapped[UUID]
+    automation_id: Mapped[UUID]
     automation_version: Mapped[int]
     occurrence_key: Mapped[str]
     subject_type: Mapped[str]

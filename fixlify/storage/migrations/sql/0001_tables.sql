@@ -106,6 +106,7 @@ CREATE TABLE automation_workflows (
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT automation_workflows_pkey PRIMARY KEY (id),
+    CONSTRAINT automation_workflows_organization_id_id_key UNIQUE (organization_id, id),
     CONSTRAINT automation_workflows_organization_id_name_key UNIQUE (organization_id, name),
     CONSTRAINT automation_workflows_status_check CHECK (status IN ('draft', 'active', 'paused', 'archived')),
     CONSTRAINT automation_workflows_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations (id)
@@ -119,7 +120,7 @@ CREATE TABLE automation_workflow_versions (
     pinned jsonb NOT NULL,
     created_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT automation_workflow_versions_pkey PRIMARY KEY (automation_id, version),
-    CONSTRAINT automation_workflow_versions_automation_id_fkey FOREIGN KEY (automation_id) REFERENCES automation_workflows (id)
+    CONSTRAINT automation_workflow_versions_organization_id_automation_id_fkey FOREIGN KEY (organization_id, automation_id) REFERENCES automation_workflows (organization_id, id)
 );
 
 CREATE TABLE automation_events (
@@ -161,8 +162,8 @@ CREATE TABLE automation_execution_logs (
     CONSTRAINT automation_execution_logs_pkey PRIMARY KEY (id),
     CONSTRAINT automation_execution_logs_automation_id_occurrence_key_key UNIQUE (automation_id, occurrence_key),
     CONSTRAINT automation_execution_logs_status_check CHECK (status IN ('pending', 'running', 'waiting', 'completed', 'failed', 'skipped', 'cancelled')),
-    CONSTRAINT automation_execution_logs_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations (id),
-    CONSTRAINT automation_execution_logs_automation_id_fkey FOREIGN KEY (automation_id) REFERENCES automation_workflows (id)
+    CONSTRAINT automation_execution_logs_organization_id_automation_id_fkey FOREIGN KEY (organization_id, automation_id) REFERENCES automation_workflows (organization_id, id),
+    CONSTRAINT automation_execution_logs_automation_id_automation_version_fkey FOREIGN KEY (automation_id, automation_version) REFERENCES automation_workflow_versions (automation_id, version)
 );
 CREATE INDEX automation_execution_logs_created_at_idx ON automation_execution_logs (created_at);
 CREATE INDEX automation_execution_logs_open_idx ON automation_execution_logs (started_at) WHERE status IN ('running', 'waiting');
