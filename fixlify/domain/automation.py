@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fixlify.domain.conditions import Condition
@@ -28,6 +28,12 @@ class AutomationStatus(StrEnum):
     ARCHIVED = "archived"
 
 
+def _one_line(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise PydanticCustomError("name", "a name is one line of visible text")
+    return name
+
+
 class AutomationDefinition(Frozen):
     """One automation as it is written in YAML, sent to the API or built in the console.
 
@@ -35,7 +41,7 @@ class AutomationDefinition(Frozen):
     an existing one keeps the status it has.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
     description: str | None = None
     status: AutomationStatus | None = None
     trigger: Trigger
@@ -56,10 +62,11 @@ class AutomationDefinition(Frozen):
         ]
         return {**data, "steps": steps}
 
-    @model_validator(mode="after")
-    def _steps_are_distinct(self) -> AutomationDefinition:
+    @field_validator("steps")
+    @classmethod
+    def _steps_are_distinct(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         seen: set[str] = set()
-        for step in self.steps:
+        for step in steps:
             if step.id in seen:
                 raise PydanticCustomError(
                     "duplicate_step",
@@ -67,6 +74,10 @@ class AutomationDefinition(Frozen):
                     {"id": step.id},
                 )
             seen.add(str(step.id))
+        return steps
+
+    @model_validator(mode="after")
+    def _active_means_doing_something(self) -> AutomationDefinition:
         if self.status is AutomationStatus.ACTIVE and not self.steps:
             raise PydanticCustomError(
                 "no_steps", "an automation cannot be active without steps; add one to 'steps'"
