@@ -36,7 +36,10 @@ _SHIPPED: Final = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as they are, instead of in quotes."""
+    """Writes as people do: lists below their key, texts of several lines without quotes."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -114,7 +114,7 @@ def validate(context: click.Context, files: tuple[Path, ...], as_json: bool) -> 
         )
     else:
         for each in found.valid:
-            console.print(f"{each.source}: valid: {each.pinned.definition.name}", markup=False)
+            click.echo(f"{each.source}: valid: {each.pinned.definition.name}")
     if found.refused:
         print_refusals(found, "Not valid")
         context.exit(USAGE)
@@ -216,7 +216,7 @@ def _switch(
         if as_json:
             print_json(automation_document(changed))
         else:
-            console.print(f"{changed.definition.name} is {changed.status}.", markup=False)
+            click.echo(f"{changed.definition.name} is {changed.status}.")
 
     asyncio.run(run())
 
