@@ -13,6 +13,7 @@ class Line:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.number = 0
         self.heard: list[bytes] = []
+        self.client_hung_up = asyncio.Event()
         self._reader = reader
         self._writer = writer
 
@@ -25,6 +26,7 @@ class Line:
         """Read one line; a ConnectionError ends the script when the client hangs up."""
         line = await self._reader.readline()
         if not line:
+            self.client_hung_up.set()
             raise ConnectionResetError
         self.heard.append(line.rstrip(b"\r\n"))
         return self.heard[-1]

@@ -156,13 +156,16 @@ async def test_whatever_fails_before_the_message_is_for_now(command: bytes, endi
 
     async with (
         scripted_smtp(script) as (url, lines),
-        channel_to(url, patience=IMPATIENT) as channel,
+        channel_to(f"{url}?starttls=never", patience=IMPATIENT) as channel,
     ):
         with pytest.raises(TransportError) as caught:
             await channel.send(outgoing())
         assert not isinstance(caught.value, OutcomeUnknownError)
         assert not caught.value.permanent
         assert lines[0].heard[-1].startswith(command)
+        if ending == "says nothing":
+            async with asyncio.timeout(5):
+                await lines[0].client_hung_up.wait()
 
 
 @pytest.mark.parametrize(
@@ -309,6 +312,31 @@ async def test_closing_the_channel_closes_its_connections() -> None:
             await said_goodbye.wait()
 
 
+async def test_closing_the_channel_lets_a_message_on_its_way_arrive() -> None:
+    has_it, may_answer = asyncio.Event(), asyncio.Event()
+    said_goodbye = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.say(b"220 hello")
+        await line.until(b"DATA")
+        await line.say(b"354 go ahead")
+        await line.hear_letter()
+        has_it.set()
+        await may_answer.wait()
+        await line.say(b"250 2.0.0 queued")
+        await line.until(b"QUIT")
+        said_goodbye.set()
+
+    async with scripted_smtp(script) as (url, _), channel_to(url) as channel:
+        sending = asyncio.create_task(channel.send(outgoing()))
+        await has_it.wait()
+        await channel.aclose()
+        may_answer.set()
+        await sending
+        async with asyncio.timeout(5):
+            await said_goodbye.wait()
+
+
 async def test_a_message_does_not_wait_for_a_connection_for_ever() -> None:
     has_it = asyncio.Event()
 
@@ -340,19 +368,27 @@ async def test_a_message_does_not_wait_for_a_connection_for_ever() -> None:
         assert len(lines) == 2
 
 
-async def test_an_address_with_other_letters_needs_a_server_that_can_write_it(
-    channel: SmtpChannel, mail: MailCatcher
-) -> None:
-    await channel.send(outgoing("añá@example.com"))
-    assert mail.messages[0].recipients == ("añá@example.com",)
+async def test_an_address_with_other_letters_is_written_where_the_server_can() -> None:
+    async def script(line: Line) -> None:
+        await line.say(b"220 hello")
+        await line.until(b"EHLO")
+        await line.say(b"250-script", b"250 SMTPUTF8")
+        await line.until()
 
+    async with scripted_smtp(script) as (url, lines), channel_to(url) as channel:
+        await channel.send(outgoing("añá@example.com"))
+        assert b"MAIL FROM:<automations@lakeside.example> SMTPUTF8" in lines[0].heard
+        assert "RCPT TO:<añá@example.com>".encode() in lines[0].heard
+
+
+async def test_an_address_with_other_letters_is_refused_where_the_server_cannot() -> None:
     async def script(line: Line) -> None:
         await line.say(b"220 hello")
         await line.until()
 
-    async with scripted_smtp(script) as (url, _), channel_to(url) as old_fashioned:
+    async with scripted_smtp(script) as (url, _), channel_to(url) as channel:
         with pytest.raises(RecipientError, match="such letters"):
-            await old_fashioned.send(outgoing("añá@example.com"))
+            await channel.send(outgoing("añá@example.com"))
 
 
 async def test_checking_sends_nothing(channel: SmtpChannel, mail: MailCatcher) -> None:

@@ -178,8 +178,9 @@ async def test_a_connection_lost_after_the_request_leaves_the_outcome_unknown(
 async def test_silence_after_the_request_leaves_the_outcome_unknown(phone: SmsCatcher) -> None:
     sender = account(phone.base_url, auth_token=SecretStr(phone.auth_token))
     async with channel_of(sender, answer_patience=IMPATIENT) as channel:
-        with pytest.raises(OutcomeUnknownError, match="did not answer"):
-            await channel.send(outgoing("+15005550021"))
+        async with asyncio.timeout(10):
+            with pytest.raises(OutcomeUnknownError, match="did not answer"):
+                await channel.send(outgoing("+15005550021"))
         await channel.send(outgoing())
     # It has the first one, too: sent again, it would arrive twice.
     assert len(phone.messages) == 2

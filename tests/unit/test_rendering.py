@@ -201,3 +201,9 @@ def test_whatever_goes_wrong_is_a_render_error_without_data_in_it(template: str)
         sms(template)
     assert "Maria" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_words_of_other_libraries_stay_out_of_it() -> None:
+    with pytest.raises(RenderError) as caught:
+        sms("Hi\n{% if job.schedule_start > client.first_name %}x{% endif %}")
+    assert str(caught.value) == "sms line 2: does not fit together (TypeError)"

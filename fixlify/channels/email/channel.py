@@ -66,6 +66,7 @@ class SmtpChannel:
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[tuple[float, SmtpConnection]] = []
         self._expiry: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def send(self, message: OutgoingEmail) -> Accepted:
         """Hand *message* over, once; a second call sends a second email.
@@ -103,11 +104,11 @@ class SmtpChannel:
             raise self._too_slow() from None
 
     async def aclose(self) -> None:
-        """Hang up everything that is idle; the channel is not used again."""
+        """Hang up what is idle, and what is busy when it is done; the channel is not used again."""
+        self._is_closed = True
         if self._expiry is not None:
             self._expiry.cancel()
-        while self._idle:
-            self._idle.pop()[1].quit()
+        self._hang_up_idle()
 
     @asynccontextmanager
     async def _ready_for(self, message: OutgoingEmail) -> AsyncIterator[SmtpConnection]:
@@ -143,24 +144,23 @@ class SmtpChannel:
             self._slots.release()
 
     async def _begun(self, message: OutgoingEmail) -> SmtpConnection:
-        """Return a connection on which *message* has begun, an idle one if one still works."""
-        while self._idle:
-            _, connection = self._idle.pop()
-            if not connection.is_open:
-                continue
+        """Return a connection on which *message* has begun, an idle one if it still works."""
+        if (idle := self._take_idle()) is not None:
             try:
                 async with asyncio.timeout(REUSE_PATIENCE.total_seconds()):
-                    await connection.begin(message)
+                    await idle.begin(message)
             except (TransportError, TimeoutError) as error:
-                connection.abort()
+                idle.abort()
                 if isinstance(error, TransportError) and error.permanent:
                     raise
-                # Left too long, or used too often. It was not about the message.
-                continue
+                # Left too long, or used too often: not about the message, and true of the
+                # other idle ones as well.
+                self._hang_up_idle()
             except BaseException:
-                connection.abort()
+                idle.abort()
                 raise
-            return connection
+            else:
+                return idle
         connection = await self._open()
         try:
             await connection.begin(message)
@@ -169,10 +169,25 @@ class SmtpChannel:
             raise
         return connection
 
+    def _take_idle(self) -> SmtpConnection | None:
+        """Return the connection used last, of those on which nobody has hung up."""
+        while self._idle:
+            _, connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    def _hang_up_idle(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].quit()
+
     async def _open(self) -> SmtpConnection:
         return await SmtpConnection.open(self._server, self._tls, self._patience.before)
 
     def _keep(self, connection: SmtpConnection) -> None:
+        if self._is_closed:
+            connection.quit()
+            return
         loop = asyncio.get_running_loop()
         self._idle.append((loop.time(), connection))
         if self._expiry is None:

@@ -64,14 +64,23 @@ class SmtpConnection:
             timeout=patience.total_seconds(),
             local_hostname=_our_name(),
         )
-        with _failures(f"cannot use the mail server at {server}; check FIXLIFY_SMTP_URL"):
-            await smtp.connect()
-            if smtp.is_ehlo_or_helo_needed:
-                try:
-                    await smtp.ehlo()
-                except SMTPHeloError:
-                    await smtp.helo()
-        return cls(smtp)
+        connection = cls(smtp)
+        try:
+            with _failures(f"cannot use the mail server at {server}; check FIXLIFY_SMTP_URL"):
+                await smtp.connect()
+                await connection._introduce_ourselves()
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    async def _introduce_ourselves(self) -> None:
+        """Say EHLO, or HELO to a server that knows no better, unless logging in has done so."""
+        if self._smtp.is_ehlo_or_helo_needed:
+            try:
+                await self._smtp.ehlo()
+            except SMTPHeloError:
+                await self._smtp.helo()
 
     @property
     def is_open(self) -> bool:
