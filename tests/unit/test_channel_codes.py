@@ -130,6 +130,8 @@ def test_a_wait_that_is_over_is_zero(value: str) -> None:
 
 
 def test_every_meaning_is_a_clause_a_person_can_read() -> None:
-    for meaning in (*smtp.MEANINGS.values(), *twilio.MEANINGS.values()):
-        assert len(meaning.reason) > 10
-        assert not meaning.reason.endswith(".")
+    reasons = [meaning.reason for meaning in smtp.MEANINGS.values()]
+    reasons += [meaning.reason for meaning in twilio.MEANINGS.values()]
+    for reason in reasons:
+        assert len(reason) > 10
+        assert not reason.endswith(".")
