@@ -10,7 +10,7 @@ from fixlify.domain.automation import parse_definition
 from fixlify.domain.errors import DefinitionError
 from fixlify.domain.steps import SendEmail, SendSms
 from fixlify.library import read_yaml, read_yaml_file, shipped_automations
-from fixlify.rendering import check_template, resolve
+from fixlify.rendering import Channel, check_template, resolve
 
 NAMES = sorted(shipped_automations())
 
@@ -27,7 +27,7 @@ def test_a_shipped_automation_is_valid_to_the_last_variable(name: str) -> None:
     templates = resolve(definition.template_names)
     for step in definition.steps:
         if isinstance(step, SendEmail | SendSms):
-            channel = "email" if isinstance(step, SendEmail) else "sms"
+            channel: Channel = "email" if isinstance(step, SendEmail) else "sms"
             assert step.template
             assert check_template(templates[step.template], channel=channel) == []
 
