@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Final
 
 import click
@@ -19,6 +20,7 @@ from cli.checks.settings import SettingsReport, check_settings
 from cli.checks.temporal import check_temporal
 from cli.environment import adopt_running_stack, home
 from cli.output import console, json_option, print_json, printable
+from cli.parameters import DurationType
 
 _MARKS: Final = {
     Health.OK: ("✓", "green"),
@@ -35,16 +37,24 @@ _TITLES: Final = {
 
 
 @click.command()
+@click.option(
+    "--timeout",
+    type=DurationType(),
+    metavar="10s",
+    default="10s",
+    show_default=True,
+    help="How long each server may take to answer.",
+)
 @json_option
 @click.pass_context
-def doctor(context: click.Context, as_json: bool) -> None:
+def doctor(context: click.Context, timeout: timedelta, as_json: bool) -> None:
     """Check what is configured, reachable, migrated and polled.
 
     Every failure says what to do. Nothing is changed, and nothing is sent. Exits with 1 if
     anything failed; warnings do not count.
     """
     report = check_settings(adopt_running_stack())
-    findings = asyncio.run(_look(report))
+    findings = asyncio.run(_look(report, patience=timeout))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -53,14 +63,17 @@ def doctor(context: click.Context, as_json: bool) -> None:
         context.exit(1)
 
 
-async def _look(report: SettingsReport) -> list[Finding]:
+async def _look(report: SettingsReport, patience: timedelta) -> list[Finding]:
     """Look at everything at once, so that what hangs keeps nobody else waiting."""
-    settings = report.settings
+    address, namespace = report.settings.temporal_address, report.settings.temporal_namespace
+    checks = {
+        "database": _database(report),
+        "temporal": check_temporal(address, namespace),
+        "email": check_email(report.settings),
+        "sms": check_sms(report.settings),
+    }
     sections = await asyncio.gather(
-        collect("database", _database(report)),
-        collect("temporal", check_temporal(settings.temporal_address, settings.temporal_namespace)),
-        collect("email", check_email(settings)),
-        collect("sms", check_sms(settings)),
+        *(collect(section, findings, patience) for section, findings in checks.items())
     )
     return [*report.findings, *(finding for section in sections for finding in section)]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import click
-from pydantic_core import PydanticCustomError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.environment import web_ui_link
 from cli.organization import OpenOrganization, open_organization, organization_option
 from cli.output import console, json_option, print_json
+from cli.parameters import DurationType
 from cli.stories import (
     execution_document,
     print_executions,
@@ -21,7 +21,6 @@ from cli.stories import (
     print_story,
     story_document,
 )
-from fixlify.domain.durations import parse_duration
 from fixlify.domain.errors import NotFoundError
 from fixlify.domain.runs import ExecutionStatus
 from fixlify.storage.automations import automation_names, find_automation_id, list_automations
@@ -40,21 +39,6 @@ from starter.definitions import no_such_automation
 _CANDIDATES: Final = 5
 
 
-class Since(click.ParamType[timedelta]):
-    """A duration before now, such as ``90s``, ``2h`` or ``7d``."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """Return the duration, or fail with what one looks like."""
-        try:
-            return parse_duration(value)
-        except PydanticCustomError as error:
-            self.fail(error.message(), param, ctx)
-
-
 @click.group()
 def executions() -> None:
     """See what automations did, and what they did not and why."""
@@ -66,7 +50,9 @@ def executions() -> None:
 )
 @click.option("--automation", metavar="NAME|ID", help="Only those of one automation.")
 @click.option("--job", metavar="ID", help="Only those about one job, such as J-2019.")
-@click.option("--since", type=Since(), metavar="2h", help="Only those of the last 30m, 2h, 7d …")
+@click.option(
+    "--since", type=DurationType(), metavar="2h", help="Only those of the last 30m, 2h, 7d …"
+)
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many."
 )

@@ -7,12 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
 
 from cli.database import database_words
-
-DEADLINE: Final = timedelta(seconds=10)
-"""How long one section may take; a healthy one needs a fraction of a second."""
+from cli.output import elapsed
 
 
 class Health(StrEnum):
@@ -49,7 +46,7 @@ def failed(check: str, detail: str, remedy: str) -> Finding:
 
 
 async def collect(
-    section: str, findings: AsyncIterator[Finding], deadline: timedelta = DEADLINE
+    section: str, findings: AsyncIterator[Finding], deadline: timedelta
 ) -> list[Finding]:
     """Return what *findings* yields; a check that hangs, breaks or says nothing has failed."""
     found: list[Finding] = []
@@ -59,8 +56,8 @@ async def collect(
                 # One by one: what was found before a deadline must not be lost.
                 found.append(finding)  # noqa: PERF401
     except TimeoutError:
-        seconds = f"{deadline.total_seconds():g} seconds"
-        return [*found, failed(section, f"no answer within {seconds}", "See that it is well.")]
+        detail = f"no answer within {elapsed(deadline)}"
+        return [*found, failed(section, detail, "See whether it is overloaded or cut off.")]
     except Exception as error:  # whatever it is, it is not health
         detail = f"the check itself broke: {type(error).__name__}: {database_words(error)}"
         return [*found, failed(section, detail, "Report this, please; it is a defect.")]
