@@ -9,6 +9,7 @@ from datetime import timedelta
 from cli.checks.findings import Finding, Health, collect, ok
 
 AT_ONCE = timedelta(milliseconds=1)
+SOON = timedelta(seconds=60)
 
 
 async def _fine() -> AsyncIterator[Finding]:
@@ -16,7 +17,7 @@ async def _fine() -> AsyncIterator[Finding]:
 
 
 async def test_what_is_found_is_kept() -> None:
-    assert await collect("thing", _fine()) == [Finding("thing.first", Health.OK, "fine")]
+    assert await collect("thing", _fine(), SOON) == [Finding("thing.first", Health.OK, "fine")]
 
 
 async def test_a_check_that_hangs_has_failed_and_keeps_what_it_found() -> None:
@@ -28,7 +29,7 @@ async def test_a_check_that_hangs_has_failed_and_keeps_what_it_found() -> None:
     first, last = await collect("thing", hanging(), AT_ONCE)
     assert first.status is Health.OK
     assert (last.check, last.status) == ("thing", Health.FAILED)
-    assert "no answer within 0.001 seconds" in last.detail
+    assert "no answer within 1 ms" in last.detail
 
 
 async def test_a_check_that_breaks_has_failed_and_keeps_what_it_found() -> None:
@@ -36,7 +37,7 @@ async def test_a_check_that_breaks_has_failed_and_keeps_what_it_found() -> None:
         yield ok("thing.first", "fine")
         raise LookupError("no such thing\nsecond line")
 
-    first, last = await collect("thing", breaking())
+    first, last = await collect("thing", breaking(), SOON)
     assert first.status is Health.OK
     assert last.status is Health.FAILED
     assert last.detail == "the check itself broke: LookupError: no such thing"
@@ -47,7 +48,7 @@ async def test_a_check_that_says_nothing_has_failed() -> None:
         return
         yield ok("thing", "unreachable")
 
-    (finding,) = await collect("thing", silent())
+    (finding,) = await collect("thing", silent(), SOON)
     assert finding.status is Health.FAILED
 
 
@@ -56,5 +57,5 @@ async def test_whatever_failed_has_a_remedy() -> None:
         raise RuntimeError
         yield ok("thing", "unreachable")
 
-    (finding,) = await collect("thing", breaking())
+    (finding,) = await collect("thing", breaking(), SOON)
     assert finding.remedy
