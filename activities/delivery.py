@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from fixlify.channels import Accepted
@@ -25,6 +27,8 @@ from fixlify.storage.messages import ClaimedMessage, Ledger
 # After the provider's answer the record must follow, or the message ends as unknown. Longer
 # than a Postgres restart, shorter than what is left of the activity's attempt.
 RECORDING_DEADLINE: Final = timedelta(seconds=20)
+# A third of the time after which the workflow takes a silent attempt for dead.
+HEARTBEAT_INTERVAL: Final = timedelta(seconds=3)
 _RECORDING_PAUSE: Final = timedelta(milliseconds=250)
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +55,8 @@ async def deliver(
     log = _log.bind(message_id=str(request.message_id))
 
     try:
-        accepted = await hand_over(claim)
+        async with _heartbeat():
+            accepted = await hand_over(claim)
     except OutcomeUnknownError as error:
         reason = str(error)
         log.error("Nobody knows whether a message went out; it is not sent again.", reason=reason)
@@ -83,6 +88,25 @@ async def deliver(
         request,
         lambda ledger: ledger.accepted(accepted.provider, accepted.provider_id, accepted.segments),
     )
+
+
+@asynccontextmanager
+async def _heartbeat() -> AsyncIterator[None]:
+    """Tell Temporal during a slow call that this worker is alive.
+
+    Without it a worker's death would be noticed only when the whole attempt times out.
+    """
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_INTERVAL.total_seconds())
+            activity.heartbeat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
 
 
 async def _record_refusal(

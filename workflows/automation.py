@@ -44,6 +44,8 @@ DATABASE_RETRY = RetryPolicy(
 
 # Longer than every deadline inside a send, so that no attempt outlives its successor's start.
 SEND_TIMEOUT = timedelta(seconds=90)
+# How soon the death of a worker in the middle of a send is noticed.
+SEND_HEARTBEAT = timedelta(seconds=10)
 SEND_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
 )
@@ -145,6 +147,7 @@ class AutomationWorkflow:
                 request,
                 task_queue=queues.EMAIL if step.kind is StepKind.EMAIL else queues.SMS,
                 start_to_close_timeout=SEND_TIMEOUT,
+                heartbeat_timeout=SEND_HEARTBEAT,
                 schedule_to_close_timeout=DELIVERY_DEADLINE,
                 retry_policy=SEND_RETRY,
                 summary=f"{step.id}: {step.kind} to the {step.to}",
