@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 import click
 
@@ -107,5 +110,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line of this process."""
-    cli(prog_name="fixlify")
+    """Run the command line of this process, and end it."""
+    try:
+        cli(prog_name="fixlify")
+    except SystemExit as ending:
+        _leave(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """End the process without taking the interpreter apart first.
+
+    Temporal's SDK has threads of its own; one that calls into an interpreter on its way out
+    aborts the process (``PyGILState_Release``) after everything went well.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    logging.shutdown()
+    os._exit(exit_code)
