@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Final
 
 import click
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -101,7 +100,7 @@ def _print(findings: Sequence[Finding]) -> None:
             name, _, rest = finding.check.partition(".")
             if name == section:
                 _add(table, rest or name, finding)
-        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        console.print(table)
         console.print()
     console.print(_verdict(findings))
 
@@ -111,7 +110,7 @@ def _add(table: Table, label: str, finding: Finding) -> None:
     detail = Text(printable(finding.detail), style="" if finding.status is Health.OK else style)
     if finding.remedy is not None:
         detail.append(f"\n→ {printable(finding.remedy)}", "default")
-    table.add_row(Text(mark, style), label, detail)
+    table.add_row(Text(f"  {mark}", style), label, detail)
 
 
 def _verdict(findings: Sequence[Finding]) -> Text:

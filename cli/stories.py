@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -91,7 +90,7 @@ def print_story(story: ExecutionStory, link: str | None) -> None:
     console.print(_happenings(story))
     if story.steps:
         console.print(Text("\nSteps", style="bold"))
-        console.print(Padding(_steps(story.steps), (0, 0, 0, 2), expand=False))
+        console.print(_steps(story.steps))
     if story.messages:
         console.print(Text("\nMessages", style="bold"))
         for message in story.messages:
@@ -126,7 +125,9 @@ def _happenings(story: ExecutionStory) -> Table:
         if instant is not None:
             after = elapsed(instant - execution.occurred_at)
             delay = "" if instant is execution.occurred_at else f"+{after}"
-            table.add_row(local(instant, exact=True), Text(delay, "dim", justify="right"), what)
+            table.add_row(
+                local(instant, exact=True), Text(delay, "dim", justify="right"), Text(what)
+            )
     if execution.waiting_for:
         table.add_row("now", "", f"it waits at step {execution.waiting_for}")
     return table
@@ -148,11 +149,11 @@ def _steps(steps: Sequence[PastStep]) -> Table:
         status = step.status.value if step.status else "not reached"
         style = STYLES.get(status, "dim" if step.status is None else "")
         table.add_row(
-            Text(_MARKS.get(status, _NOT_REACHED), style),
+            Text("  " + _MARKS.get(status, _NOT_REACHED), style),
             step.id,
             Text(step.type, "dim"),
             Text(status, style),
-            printable(step.reason or ""),
+            Text(printable(step.reason or "")),
         )
     return table
 

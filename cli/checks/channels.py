@@ -22,7 +22,9 @@ async def check_email(settings: Settings) -> AsyncIterator[Finding]:
     except ConfigurationError as error:
         yield failed(check, str(error), remedy)
         return
-    yield await _reached(check, channel, f"accepts mail from {settings.mail_from}", remedy)
+    yield await _reached(
+        check, channel, f"the mail server answers; mail comes from {settings.mail_from}", remedy
+    )
 
 
 async def check_sms(settings: Settings) -> AsyncIterator[Finding]:

@@ -310,6 +310,24 @@ async def test_the_story_fits_80_columns_and_cannot_steer_the_terminal(
     assert "Thank you, Ada\ufffd[2J[bold]" in said.out
 
 
+async def test_markup_in_data_is_only_text(past: Past, command_line: CommandLine) -> None:
+    execution_id = await past.match(job="J-[/b]")
+    await past.begin(execution_id)
+    await past.finish(
+        execution_id,
+        ExecutionStatus.FAILED,
+        StepOutcome(
+            step_id="text", kind=StepKind.SMS, status=StepStatus.FAILED, reason="no [/i] here"
+        ),
+        reason="text: no [/i] here",
+    )
+    shown = await command_line.run("executions", "show", str(execution_id))
+    assert "job J-[/b] changed its status" in shown.out
+    assert shown.out.count("no [/i] here") == 2
+    listed = await command_line.run("executions", "list")
+    assert "J-[/b]" in listed.out
+
+
 async def test_json_has_the_whole_story(broken_run: UUID, command_line: CommandLine) -> None:
     said = await command_line.run("executions", "show", str(broken_run), "--json")
 
