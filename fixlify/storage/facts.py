@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,23 +14,31 @@ from fixlify.domain.facts import Client, Facts, Job, Organization, Technician
 Subject = tuple[UUID, str]
 """An organization's id and the id of one of its jobs."""
 
+# Postgres keeps moments, amounts and lists that Python cannot: one such row must not cost its
+# neighbours theirs. What cannot be read is empty; a consent nobody recorded is none.
+READABLE: Final = "BETWEEN '0001-01-02' AND '9999-12-30'"
+_TAGS: Final = "ARRAY(SELECT tag FROM unnest({}.tags) AS tag WHERE tag IS NOT NULL)"
+
 # Every join repeats the organization: a row of one company never borrows another's people,
 # whatever views stand in for the tables.
-_JOB_FACTS = text("""
+_JOB_FACTS = text(f"""
     SELECT
         o.id AS o_id, o.name AS o_name, o.email AS o_email, o.phone AS o_phone,
         o.website AS o_website, o.time_zone AS o_time_zone, o.locale AS o_locale,
         o.currency AS o_currency,
         j.id AS j_id, j.title AS j_title, j.description AS j_description,
         j.job_type AS j_job_type, j.status AS j_status, j.address AS j_address,
-        j.schedule_start AS j_schedule_start, j.schedule_end AS j_schedule_end,
-        j.total AS j_total, j.lead_source AS j_lead_source, j.tags AS j_tags,
-        j.created_at AS j_created_at,
+        CASE WHEN j.schedule_start {READABLE} THEN j.schedule_start END AS j_schedule_start,
+        CASE WHEN j.schedule_end {READABLE} THEN j.schedule_end END AS j_schedule_end,
+        CASE WHEN j.created_at {READABLE} THEN j.created_at END AS j_created_at,
+        nullif(j.total, 'NaN') AS j_total,
+        j.lead_source AS j_lead_source, {_TAGS.format("j")} AS j_tags,
         c.id AS c_id, c.first_name AS c_first_name, c.last_name AS c_last_name,
         c.company AS c_company, c.email AS c_email, c.phone AS c_phone,
         c.address AS c_address, c.time_zone AS c_time_zone, c.lead_source AS c_lead_source,
-        c.tags AS c_tags, c.email_opted_out AS c_email_opted_out,
-        c.sms_opted_out AS c_sms_opted_out,
+        {_TAGS.format("c")} AS c_tags,
+        coalesce(c.email_opted_out, true) AS c_email_opted_out,
+        coalesce(c.sms_opted_out, true) AS c_sms_opted_out,
         t.id AS t_id, t.first_name AS t_first_name, t.last_name AS t_last_name,
         t.email AS t_email, t.phone AS t_phone
     FROM unnest(CAST(:organizations AS uuid[]), CAST(:jobs AS text[]))
@@ -39,7 +47,7 @@ _JOB_FACTS = text("""
     JOIN organizations o ON o.id = j.organization_id
     LEFT JOIN clients c ON c.organization_id = j.organization_id AND c.id = j.client_id
     LEFT JOIN profiles t ON t.organization_id = j.organization_id AND t.id = j.technician_id
-""")
+""")  # noqa: S608 - constants of this module
 
 
 async def load_facts(
