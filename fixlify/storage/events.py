@@ -11,19 +11,21 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.events import Event, EventType
+from fixlify.storage.facts import READABLE
 
 CHANNEL: Final = "automation_events"
 """What the row triggers NOTIFY."""
 
 # SKIP LOCKED lets several relays share the work; the losing side simply sees other rows.
-_CLAIM = text("""
-    SELECT id, organization_id, event_type, subject_id, data, occurred_at
+_CLAIM = text(f"""
+    SELECT id, organization_id, event_type, subject_id, data,
+           CASE WHEN occurred_at {READABLE} THEN occurred_at END AS occurred_at
     FROM automation_events
     WHERE processed_at IS NULL
     ORDER BY id
     LIMIT :batch
     FOR UPDATE SKIP LOCKED
-""")
+""")  # noqa: S608 - a constant
 
 _MARK_PROCESSED = text("""
     UPDATE automation_events AS event
