@@ -67,25 +67,29 @@ class StoredAutomations:
     unreadable: list[DefinitionError] = field(default_factory=list)
 
 
+# A row written by hand may have no version to run; xmin changes with every write of a row.
 _LISTENING = text("""
-    SELECT id, organization_id, version, name, trigger_type, trigger_config, conditions
-    FROM automation_workflows
-    WHERE status = 'active'
-      AND organization_id = ANY(:organizations)
-      AND trigger_type = ANY(:trigger_types)
-    ORDER BY id
+    SELECT a.id, a.organization_id, a.version, a.name, a.trigger_type, a.trigger_config,
+           a.conditions, CAST(a.xmin AS text) AS revision,
+           EXISTS (SELECT FROM automation_workflow_versions v
+                   WHERE v.automation_id = a.id AND v.version = a.version) AS has_version
+    FROM automation_workflows a
+    WHERE a.status = 'active'
+      AND a.organization_id = ANY(:organizations)
+      AND a.trigger_type = ANY(:trigger_types)
+    ORDER BY a.id
 """)
 
 
 class ListeningAutomations:
-    """Finds active automations; remembers each parsed version, which never changes.
+    """Finds active automations; remembers how each row was read until it is written again.
 
-    Lives as long as its relay. The rows are read every time, so enabling, disabling and
-    editing take effect at the next batch.
+    Lives as long as its relay. The rows are fetched every time, so enabling, disabling and
+    editing, also by hand, take effect at the next batch.
     """
 
     def __init__(self) -> None:
-        self._parsed: dict[tuple[UUID, int], ListeningAutomation] = {}
+        self._parsed: dict[UUID, tuple[str, ListeningAutomation]] = {}
 
     async def find(
         self,
@@ -108,24 +112,27 @@ class ListeningAutomations:
         return found
 
     def _parse(self, row: Mapping[Any, Any]) -> ListeningAutomation:
-        key = (row["id"], row["version"])
-        if key not in self._parsed:
-            definition = AutomationDefinition.model_validate(
-                {
-                    "name": row["name"],
-                    "trigger": {"type": row["trigger_type"], **row["trigger_config"]},
-                    "conditions": row["conditions"],
-                }
-            )
-            self._parsed[key] = ListeningAutomation(
-                id=row["id"],
-                organization_id=row["organization_id"],
-                name=row["name"],
-                version=row["version"],
-                trigger=definition.trigger,
-                conditions=definition.conditions,
-            )
-        return self._parsed[key]
+        revision, parsed = self._parsed.get(row["id"], (None, None))
+        if parsed is None or revision != row["revision"]:
+            parsed = _listening(row)
+            self._parsed[row["id"]] = (row["revision"], parsed)
+        return parsed
+
+
+def _listening(row: Mapping[Any, Any]) -> ListeningAutomation:
+    if not row["has_version"]:
+        raise ValueError(f"version {row['version']} was never stored")
+    definition = AutomationDefinition.model_validate(
+        {"name": row["name"], "trigger": _trigger(row), "conditions": row["conditions"]}
+    )
+    return ListeningAutomation(
+        id=row["id"],
+        organization_id=row["organization_id"],
+        name=row["name"],
+        version=row["version"],
+        trigger=definition.trigger,
+        conditions=definition.conditions,
+    )
 
 
 async def store_automation(
@@ -314,6 +321,12 @@ def _columns(definition: AutomationDefinition) -> dict[str, Any]:
     }
 
 
+def _trigger(row: Mapping[Any, Any]) -> Any:
+    config = row["trigger_config"]
+    # What is no mapping is left to validation, which says so.
+    return {**config, "type": row["trigger_type"]} if isinstance(config, dict) else config
+
+
 def _stored(row: Mapping[Any, Any]) -> StoredAutomation:
     return StoredAutomation(
         id=row["id"],
@@ -325,7 +338,7 @@ def _stored(row: Mapping[Any, Any]) -> StoredAutomation:
             {
                 "name": row["name"],
                 "description": row["description"],
-                "trigger": {"type": row["trigger_type"], **row["trigger_config"]},
+                "trigger": _trigger(row),
                 "conditions": row["conditions"],
                 "steps": row["steps"],
             },
