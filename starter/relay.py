@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,12 +25,12 @@ from fixlify.storage.executions import (
     executions_in_window,
     insert_executions,
     launchable_executions,
-    lock_windows,
+    lock_subjects,
     mark_launched,
 )
 from fixlify.storage.facts import load_facts
+from fixlify.storage.failures import blames_the_data, cause_of
 from fixlify.storage.listen import EventSignal
-from starter.launch import Launcher
 from starter.matching import Match, decide, find_matches
 
 BATCH: Final = 100
@@ -43,6 +44,13 @@ RELAUNCH_AFTER: Final = timedelta(minutes=5)
 _log = structlog.get_logger(__name__)
 
 
+class WorkflowLauncher(Protocol):
+    """Starts workflows; ``starter.launch.Launcher`` does."""
+
+    async def launch(self, executions: Sequence[PendingExecution]) -> list[UUID]:
+        """Start a workflow for each execution and return the ids of those that have one."""
+
+
 class Relay:
     """Claims events, matches them, launches what matched; lives as long as its process.
 
@@ -50,7 +58,7 @@ class Relay:
     is idempotent.
     """
 
-    def __init__(self, database: Database, launcher: Launcher, signal: EventSignal) -> None:
+    def __init__(self, database: Database, launcher: WorkflowLauncher, signal: EventSignal) -> None:
         self._database = database
         self._launcher = launcher
         self._signal = signal
@@ -62,8 +70,8 @@ class Relay:
         away = False
         while True:
             try:
-                if await self.relay_batch() == BATCH:
-                    continue
+                claimed = await self.relay_batch()
+                # Also between full batches: what was left behind does not wait for a quiet hour.
                 await self._sweep_when_due()
                 if away:
                     _log.info("The database is back.")
@@ -74,7 +82,8 @@ class Relay:
                     away = True
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
                 continue
-            await self._signal.wait(POLL_INTERVAL)
+            if claimed < BATCH:
+                await self._signal.wait(POLL_INTERVAL)
 
     async def _sweep_when_due(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -87,26 +96,64 @@ class Relay:
 
         Claiming, matching, inserting and marking are one transaction; launching follows it.
         """
+        try:
+            claimed, executions = await self._record(self._match_together)
+        except Exception as error:
+            if not blames_the_data(error):
+                raise
+            _log.warning(
+                "A batch could not be relayed; taking its events one by one.",
+                error=cause_of(error),
+            )
+            claimed, executions = await self._record(self._match_singly)
+        await self._launch(executions)
+        return claimed
+
+    async def _record(self, match: _Match) -> tuple[int, list[PendingExecution]]:
         async with self._database.transaction() as connection:
             claimed = await claim_events(connection, BATCH)
             if not claimed:
-                return 0
-            matches, outcomes = await self._match(connection, claimed.events)
-            decided = await self._decide(connection, matches)
-            inserted = await insert_executions(connection, decided)
-            await mark_processed(
-                connection,
-                {**_outcomes(claimed.events, decided), **outcomes, **claimed.unreadable},
-            )
+                return 0, []
+            executions, outcomes = await match(connection, claimed.events)
+            await mark_processed(connection, {**outcomes, **claimed.unreadable})
+        return len(claimed), executions
+
+    async def _match_together(
+        self, connection: AsyncConnection, events: Sequence[Event]
+    ) -> _Matched:
+        """Insert the executions of *events*; return those to launch, and every event's outcome."""
+        matches, unreadable = await self._match(connection, events)
+        decided = await self._decide(connection, matches)
+        inserted = await insert_executions(connection, decided)
         names = {match.automation.id: match.automation.name for match in matches}
-        await self._launch(
-            [
-                _pending(execution, names[execution.automation_id])
-                for execution in decided
-                if execution.id in inserted and execution.status is ExecutionStatus.PENDING
-            ]
-        )
-        return len(claimed)
+        pending = [
+            _pending(execution, names[execution.automation_id])
+            for execution in decided
+            if execution.id in inserted and execution.status is ExecutionStatus.PENDING
+        ]
+        return pending, {**_outcomes(events, decided), **unreadable}
+
+    async def _match_singly(self, connection: AsyncConnection, events: Sequence[Event]) -> _Matched:
+        """Do the same one by one; an event that fails is marked, and costs no other its turn."""
+        pending: list[PendingExecution] = []
+        outcomes: dict[int, str] = {}
+        for event in events:
+            try:
+                async with connection.begin_nested():
+                    executions, outcome = await self._match_together(connection, [event])
+            except Exception as error:
+                if not blames_the_data(error):
+                    raise
+                outcomes[event.id] = f"failed: {cause_of(error)}"
+                _log.error(
+                    "An event could not be relayed; it is marked.",
+                    event_id=event.id,
+                    error=cause_of(error),
+                )
+            else:
+                pending += executions
+                outcomes |= outcome
+        return pending, outcomes
 
     async def launch_left_behind(self) -> int:
         """Launch pending executions that a crash or an unreachable Temporal left behind."""
@@ -142,7 +189,9 @@ class Relay:
     ) -> list[NewExecution]:
         if not matches:
             return []
-        await lock_windows(connection, [match.key for match in matches])
+        await lock_subjects(
+            connection, [(match.event.organization_id, match.event.subject_id) for match in matches]
+        )
         in_window = await executions_in_window(
             connection, [(match.key, match.event.occurred_at) for match in matches]
         )
@@ -157,9 +206,16 @@ class Relay:
         return decide(matches, facts, in_window)
 
     async def _launch(self, executions: Sequence[PendingExecution]) -> None:
+        if not executions:
+            return
         launched = await self._launcher.launch(executions)
         async with self._database.statement() as connection:
             await mark_launched(connection, launched)
+
+
+_Matched = tuple[list[PendingExecution], dict[int, str]]
+"""The executions to launch, and what became of each event."""
+_Match = Callable[[AsyncConnection, Sequence[Event]], Awaitable[_Matched]]
 
 
 def _outcomes(events: Sequence[Event], decided: Sequence[NewExecution]) -> dict[int, str]:

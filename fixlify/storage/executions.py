@@ -72,17 +72,20 @@ class BegunExecution:
 
 
 # Transaction-level advisory locks, taken in one order so that two relays cannot deadlock.
-# They make "look into the window, then insert" one step for everyone with the same key.
-_LOCK_WINDOWS = text("""
+# They make "look into the window, then insert" one step for everyone with the same subject.
+# One per subject, not per automation: the server's lock table is small and everybody's.
+_LOCK_SUBJECTS = text("""
     SELECT pg_advisory_xact_lock(key)
     FROM (
-        SELECT DISTINCT hashtextextended(concat_ws('/', w.automation_id, w.subject_id), 7) AS key
-        FROM unnest(CAST(:automations AS uuid[]), CAST(:subjects AS text[]))
-            AS w (automation_id, subject_id)
+        SELECT DISTINCT hashtextextended(concat_ws('/', s.organization_id, s.subject_id), 7) AS key
+        FROM unnest(CAST(:organizations AS uuid[]), CAST(:subjects AS text[]))
+            AS s (organization_id, subject_id)
         ORDER BY key
     ) AS keys
 """)
 
+# What the relay skipped did not run and uses up no window; a run that ended as skipped
+# (everybody had opted out, say) did.
 _IN_WINDOW = text("""
     SELECT w.automation_id, w.subject_id, w.trigger_value, e.occurred_at
     FROM unnest(
@@ -95,7 +98,7 @@ _IN_WINDOW = text("""
      AND e.trigger_value = w.trigger_value
      AND e.occurred_at > w.occurred_at - CAST(:window AS interval)
      AND e.occurred_at < w.occurred_at + CAST(:window AS interval)
-    WHERE e.status <> 'skipped'
+    WHERE e.status <> 'skipped' OR e.started_at IS NOT NULL
 """)
 
 # A relay that crashed after its commit, or a swept row, meets the unique key and is the loser.
@@ -157,6 +160,7 @@ _STANDING = text("""
     SELECT status, run_id FROM automation_execution_logs WHERE id = :id
 """)
 
+# Nothing of an execution that has ended is written: what happened first stands.
 _WRITE_STEPS = """
     steps AS (
         INSERT INTO automation_step_logs
@@ -165,49 +169,56 @@ _WRITE_STEPS = """
                s.message_id
         FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s (
             step_id text, position integer, kind text, status text, reason text, message_id uuid
-        ), automation_execution_logs e
-        WHERE e.id = :id AND e.organization_id = :organization_id
+        ), execution e
         ON CONFLICT (execution_id, step_id) DO UPDATE
             SET status = excluded.status, reason = excluded.reason
     )
 """
 
-# A final status is never overwritten: the row records what happened first. Messages that were
-# still waiting to be sent end with their run; one in a provider's hands stays unknown.
 _PROGRESS = text(f"""
-    WITH {_WRITE_STEPS}
-    UPDATE automation_execution_logs
-    SET status = 'waiting', waiting_for = :waiting_for
-    WHERE id = :id AND organization_id = :organization_id AND status IN ('running', 'waiting')
+    WITH execution AS (
+        UPDATE automation_execution_logs
+        SET status = 'waiting', waiting_for = :waiting_for
+        WHERE id = :id AND organization_id = :organization_id AND status IN ('running', 'waiting')
+        RETURNING id, organization_id
+    ), {_WRITE_STEPS}
+    SELECT id FROM execution
 """)  # noqa: S608 - a constant of this module
 
+# Messages that were still waiting to be sent end with their run; of one in a provider's hands
+# nobody can say what became of it.
 _FINISH = text(f"""
-    WITH {_WRITE_STEPS},
+    WITH execution AS (
+        UPDATE automation_execution_logs
+        SET status = :status,
+            reason = :reason,
+            error_message = :error_message,
+            waiting_for = NULL,
+            completed_at = clock_timestamp()
+        WHERE id = :id AND organization_id = :organization_id
+          AND status IN ('pending', 'running', 'waiting')
+        RETURNING id, organization_id
+    ), {_WRITE_STEPS},
     abandoned AS (
-        UPDATE messages
-        SET status = CASE WHEN status = 'sending' THEN 'unknown'
+        UPDATE messages m
+        SET status = CASE WHEN m.status = 'sending' THEN 'unknown'
                           WHEN :status = 'cancelled' THEN 'cancelled'
                           ELSE 'failed' END,
-            reason = coalesce(reason, 'the run ended before it was sent')
-        WHERE execution_id = :id AND status IN ('queued', 'sending')
+            reason = CASE WHEN m.status = 'sending' THEN 'the run ended during the provider call'
+                          ELSE coalesce(m.reason, 'the run ended before it was sent') END
+        FROM execution e
+        WHERE m.execution_id = e.id AND m.status IN ('queued', 'sending')
     )
-    UPDATE automation_execution_logs
-    SET status = :status,
-        reason = :reason,
-        error_message = :error_message,
-        waiting_for = NULL,
-        completed_at = clock_timestamp()
-    WHERE id = :id AND organization_id = :organization_id
-      AND status IN ('pending', 'running', 'waiting')
+    SELECT id FROM execution
 """)  # noqa: S608 - a constant of this module
 
 
-async def lock_windows(connection: AsyncConnection, keys: Iterable[WindowKey]) -> None:
-    """Hold the duplicate windows of *keys* until the transaction ends."""
-    pairs = sorted({(key.automation_id, key.subject_id) for key in keys})
+async def lock_subjects(connection: AsyncConnection, subjects: Iterable[tuple[UUID, str]]) -> None:
+    """Hold the duplicate windows of these organizations' subjects until the transaction ends."""
+    distinct = sorted(set(subjects))
     await connection.execute(
-        _LOCK_WINDOWS,
-        {"automations": [a for a, _ in pairs], "subjects": [s for _, s in pairs]},
+        _LOCK_SUBJECTS,
+        {"organizations": [o for o, _ in distinct], "subjects": [s for _, s in distinct]},
     )
 
 
