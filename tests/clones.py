@@ -1,4 +1,4 @@
-"""Databases cloned from the migrated template, for tests that share one or need several."""
+"""New databases, and emptied ones, for tests that share one or need several."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import uuid4
 import psycopg
 
 from devstack.postgres import EmbeddedPostgres
+from fixlify.storage.tables import Table
 
 
 @asynccontextmanager
@@ -25,3 +26,12 @@ async def new_database(server: EmbeddedPostgres, template: str = "template0") ->
             yield server.dsn(name)
         finally:
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+async def delete_everything(url: str) -> None:
+    """Empty every table of ours; quicker than a new database."""
+    tables = reversed(Table.metadata.sorted_tables)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(
+            "; ".join(f"DELETE FROM {table.name}" for table in tables).encode()
+        )
