@@ -15,6 +15,7 @@ from fixlify.storage.database import Database, Role
 from starter.service import connect_patiently, running_relay
 from starter.stopping import unless_stopped, until_stopped
 from worker.channels import email_channel, sms_channel
+from worker.warmup import warm_up
 from worker.workers import build_workers
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ async def _running_workers(
     )
     email, sms = email_channel(settings), sms_channel(settings)
     workers = build_workers(client, database, email=email, sms=sms, sender=settings.mail_from)
+    await warm_up(database, email, sms)
     tasks = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
     try:
         yield tasks

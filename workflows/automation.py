@@ -83,7 +83,6 @@ class AutomationWorkflow:
             self._run,
             start_to_close_timeout=DATABASE_TIMEOUT,
             retry_policy=DATABASE_RETRY,
-            summary="Take the execution and read its plan",
         )
 
     async def _wait(self, step: PlannedStep) -> None:
@@ -99,7 +98,6 @@ class AutomationWorkflow:
             ),
             start_to_close_timeout=DATABASE_TIMEOUT,
             retry_policy=DATABASE_RETRY,
-            summary=f"Note that {step.id} waits",
         )
         self._show(f"Waiting: `{step.id}`, until {until:%Y-%m-%d %H:%M} UTC")
         await workflow.sleep(
@@ -121,7 +119,6 @@ class AutomationWorkflow:
             ),
             start_to_close_timeout=DATABASE_TIMEOUT,
             retry_policy=DATABASE_RETRY,
-            summary=f"Render {', '.join(step.id for step in steps)}",
         )
         outcomes = await asyncio.gather(
             *(
@@ -171,7 +168,6 @@ class AutomationWorkflow:
             outcome,
             start_to_close_timeout=DATABASE_TIMEOUT,
             retry_policy=DATABASE_RETRY,
-            summary=f"Record that the run is {status}",
         )
         self._show(f"**{status.capitalize()}**" + (f": {reason}" if reason else ""))
         return outcome

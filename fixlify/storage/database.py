@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -33,25 +34,30 @@ class Database:
     """A pool of connections that all act as one role; lives as long as its process."""
 
     def __init__(self, url: str, role: Role, pool_size: int = 10) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_pre_ping=False,
-            connect_args={
-                "options": f"-c role={role.value} -c statement_timeout=30000",
-                "application_name": f"fixlify {role.name.lower()}",
-                "connect_timeout": 10,
-                # Every statement here is one of a fixed few, so prepare at first use.
-                "prepare_threshold": 0,
-            },
-        )
-        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        def pool(**options: Any) -> AsyncEngine:
+            return create_async_engine(
+                sqlalchemy_url(url),
+                pool_size=pool_size,
+                max_overflow=0,
+                connect_args={
+                    "options": f"-c role={role.value} -c statement_timeout=30000",
+                    "application_name": f"fixlify {role.name.lower()}",
+                    "connect_timeout": 10,
+                    # Every statement here is one of a fixed few, so prepare at first use.
+                    "prepare_threshold": 0,
+                },
+                **options,
+            )
+
+        # Two pools, each with what it needs: switching a connection back and forth costs more
+        # than the second pool, which opens nothing until it is used.
+        self._transactions = pool()
+        self._statements = pool(isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction that commits unless the block raises."""
-        async with self._engine.begin() as connection:
+        async with self._transactions.begin() as connection:
             yield connection
 
     @asynccontextmanager
@@ -60,13 +66,13 @@ class Database:
 
         Saves the two round trips of BEGIN and COMMIT where one statement is all there is.
         """
-        async with self._single.connect() as connection:
+        async with self._statements.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def organization(self, organization_id: UUID) -> AsyncIterator[AsyncConnection]:
         """Yield a transaction that sees one organization's rows, for the app role."""
-        async with self._engine.begin() as connection:
+        async with self._transactions.begin() as connection:
             await connection.execute(
                 text("SELECT set_config('fixlify.organization_id', :id, true)"),
                 {"id": str(organization_id)},
@@ -75,4 +81,5 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await self._transactions.dispose()
+        await self._statements.dispose()
