@@ -157,7 +157,8 @@ _BEGIN = text("""
 """)
 
 _STANDING = text("""
-    SELECT status, run_id FROM automation_execution_logs WHERE id = :id
+    SELECT status FROM automation_execution_logs
+    WHERE id = :id AND organization_id = :organization_id
 """)
 
 # Nothing of an execution that has ended is written: what happened first stands.
@@ -314,10 +315,10 @@ async def begin_execution(
             subject_id=row["subject_id"],
             pinned=PinnedDefinition.model_validate(row["pinned"]),
         )
-    standing = (await connection.execute(_STANDING, {"id": execution_id})).one_or_none()
-    if standing is None:
-        return "there is no such execution"
-    return f"the execution is already {standing[0]}"
+    standing = await connection.scalar(
+        _STANDING, {"id": execution_id, "organization_id": organization_id}
+    )
+    return f"the execution is already {standing}" if standing else "there is no such execution"
 
 
 async def record_progress(connection: AsyncConnection, progress: RunProgress) -> None:
