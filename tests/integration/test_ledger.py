@@ -1,0 +1,399 @@
+"""The ledger lets each message out once, and never forgets what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from devstack.postgres import EmbeddedPostgres
+from fixlify.domain.runs import ExecutionStatus, MessageStatus, RunOutcome, SendReceipt
+from fixlify.storage.database import Database
+from fixlify.storage.executions import finish_execution
+from fixlify.storage.messages import (
+    Channel,
+    ClaimedMessage,
+    Ledger,
+    NewMessage,
+    enter_messages,
+    find_entered,
+)
+from tests.clones import delete_everything, new_database
+from tests.conftest import TEMPLATE
+from tests.office import Office
+from tests.runs import add_execution, new_message
+
+SENT = SendReceipt(status=MessageStatus.SENT)
+DONE = [
+    MessageStatus.SENT,
+    MessageStatus.FAILED,
+    MessageStatus.SUPPRESSED,
+    MessageStatus.CANCELLED,
+]
+Act = Callable[[Ledger], Awaitable[Any]]
+ACTS: dict[str, Act] = {
+    "claim": lambda ledger: ledger.claim(),
+    "accepted": lambda ledger: ledger.accepted("twilio", "SM1", 1),
+    "released": lambda ledger: ledger.released("busy", "20429"),
+    "refused": lambda ledger: ledger.refused("no such number", "21211"),
+    "lost": lambda ledger: ledger.lost("the connection broke"),
+}
+
+
+@pytest.fixture(scope="module")
+async def shared_database(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """One database for these tests, which empty it one after another."""
+    async with new_database(postgres, TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+async def database_url(shared_database: str) -> str:
+    """That database, with nothing in it."""
+    await delete_everything(shared_database)
+    return shared_database
+
+
+class Book:
+    """The ledger of one execution of one office."""
+
+    def __init__(self, database: Database, office: Office, execution_id: UUID) -> None:
+        self.database = database
+        self.office = office
+        self.execution_id = execution_id
+
+    async def enter(self, **fields: Any) -> UUID:
+        """Enter a text message to the client, or what *fields* make of it; return its id."""
+        message = new_message(self.office, self.execution_id, **fields)
+        async with self.database.statement() as connection:
+            await enter_messages(connection, self.execution_id, [message])
+        return message.id
+
+    async def act(self, message_id: UUID, act: Act, organization: UUID | None = None) -> Any:
+        """Do one thing to a message, on a connection of its own."""
+        async with self.database.statement() as connection:
+            ledger = Ledger(connection, message_id, organization or self.office.organization_id)
+            return await act(ledger)
+
+    async def claim(self, message_id: UUID) -> ClaimedMessage | SendReceipt:
+        result: ClaimedMessage | SendReceipt = await self.act(message_id, ACTS["claim"])
+        return result
+
+    async def row(self, message_id: UUID) -> dict[str, Any]:
+        (row,) = await self.office.query("SELECT * FROM messages WHERE id = %s", message_id)
+        return row
+
+    async def finish(self, status: ExecutionStatus) -> None:
+        async with self.database.statement() as connection:
+            await finish_execution(
+                connection,
+                RunOutcome(
+                    execution_id=self.execution_id,
+                    organization_id=self.office.organization_id,
+                    status=status,
+                    reason="that is how it went",
+                ),
+            )
+
+
+@pytest.fixture
+async def book(engine_database: Database, office: Office) -> Book:
+    return Book(engine_database, office, await add_execution(office))
+
+
+class TestClaiming:
+    """Of any number of attempts, one may call the provider."""
+
+    async def test_the_first_attempt_gets_the_message(self, book: Book) -> None:
+        message = await book.enter()
+        assert await book.claim(message) == ClaimedMessage(
+            id=message,
+            recipient="+12125550123",
+            sender_name=None,
+            reply_to=None,
+            subject=None,
+            body_text="Thank you.",
+            body_html=None,
+        )
+        row = await book.row(message)
+        assert (row["status"], row["attempts"]) == ("sending", 1)
+        assert row["sending_at"] is not None
+
+    async def test_of_fifty_attempts_at_once_one_gets_it(self, book: Book) -> None:
+        message = await book.enter()
+        claims = await asyncio.gather(*(book.claim(message) for _ in range(50)))
+        assert sum(isinstance(claim, ClaimedMessage) for claim in claims) == 1
+        assert (await book.row(message))["attempts"] == 1
+
+        await book.act(message, ACTS["accepted"])
+        assert (await book.row(message))["status"] == "sent"
+
+    async def test_a_message_left_in_a_providers_hands_is_unknown(self, book: Book) -> None:
+        """The attempt that took it died in the call, and nobody can say how far it came."""
+        message = await book.enter()
+        await book.claim(message)
+        unknown = SendReceipt(
+            status=MessageStatus.UNKNOWN, reason="an earlier attempt ended during the provider call"
+        )
+        assert await book.claim(message) == unknown
+        assert await book.claim(message) == unknown
+        row = await book.row(message)
+        assert (row["status"], row["attempts"], row["sent_at"]) == ("unknown", 1, None)
+
+    async def test_a_message_that_is_not_there(self, book: Book) -> None:
+        claim = await book.claim(uuid4())
+        assert claim == SendReceipt(
+            status=MessageStatus.CANCELLED, reason="there is no such message"
+        )
+
+    @pytest.mark.parametrize("act", list(ACTS))
+    async def test_another_organization_cannot_touch_it(self, book: Book, act: str) -> None:
+        message = await book.enter()
+        before = await book.row(message)
+        if act == "claim":
+            claim = await book.act(message, ACTS[act], organization=uuid4())
+            assert claim.status is MessageStatus.CANCELLED
+        else:
+            with pytest.raises(Exception, match="No row was found"):
+                await book.act(message, ACTS[act], organization=uuid4())
+        assert await book.row(message) == before
+
+
+class TestTheLastLook:
+    """Between rendering and sending the truth may change; the claim looks again."""
+
+    @pytest.mark.parametrize(
+        ("channel", "column"),
+        [(Channel.SMS, "sms_opted_out"), (Channel.EMAIL, "email_opted_out")],
+    )
+    async def test_a_client_who_opted_out_meanwhile(
+        self, book: Book, channel: Channel, column: str
+    ) -> None:
+        message = await book.enter(channel=channel)
+        await book.office.query(f"UPDATE clients SET {column} = true")
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.SUPPRESSED, reason=f"the client opted out of {channel.value}"
+        )
+        assert (await book.row(message))["status"] == "suppressed"
+
+    async def test_consent_is_per_channel(self, book: Book) -> None:
+        message = await book.enter(channel=Channel.SMS)
+        await book.office.query("UPDATE clients SET email_opted_out = true")
+        assert isinstance(await book.claim(message), ClaimedMessage)
+
+    async def test_a_technician_is_no_client(self, book: Book) -> None:
+        message = await book.enter(recipient_kind="technician")
+        await book.office.query("UPDATE clients SET sms_opted_out = true")
+        assert isinstance(await book.claim(message), ClaimedMessage)
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ("UPDATE automation_workflows SET status = 'paused'", "the automation is paused"),
+            ("UPDATE automation_workflows SET status = 'archived'", "the automation is archived"),
+            ("UPDATE automation_workflows SET status = 'draft'", "the automation is draft"),
+            ("DELETE FROM jobs", "the job no longer exists"),
+            ("UPDATE jobs SET client_id = NULL", "the job has no client any more"),
+            (
+                "UPDATE automation_execution_logs SET status = 'cancelled'",
+                "the execution is cancelled",
+            ),
+            ("UPDATE automation_execution_logs SET status = 'failed'", "the execution is failed"),
+            (
+                "UPDATE automation_execution_logs SET status = 'completed'",
+                "the execution is completed",
+            ),
+        ],
+    )
+    async def test_what_it_is_about_is_over(self, book: Book, change: str, reason: str) -> None:
+        message = await book.enter()
+        await book.office.query(change)
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.CANCELLED, reason=reason
+        )
+        row = await book.row(message)
+        assert (row["status"], row["reason"], row["attempts"]) == ("cancelled", reason, 0)
+
+    async def test_a_job_of_the_same_name_in_another_company_does_not_count(
+        self, book: Book, database_url: str
+    ) -> None:
+        message = await book.enter()
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            await other.add_job("J-2019")
+        await book.office.query(
+            "DELETE FROM jobs WHERE organization_id = %s", book.office.organization_id
+        )
+        claim = await book.claim(message)
+        assert isinstance(claim, SendReceipt)
+        assert claim.reason == "the job no longer exists"
+
+    async def test_an_automation_that_was_edited_still_sends_what_it_began(
+        self, book: Book
+    ) -> None:
+        message = await book.enter()
+        await book.office.apply("""
+            name: Thanks
+            trigger: {type: job_completed}
+            steps: [{id: text, type: send_sms, text: Something else.}]
+        """)
+        claim = await book.claim(message)
+        assert isinstance(claim, ClaimedMessage)
+        assert claim.body_text == "Thank you."
+
+
+class TestSettling:
+    """What the provider said is written down, once."""
+
+    async def test_accepted(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        assert await book.act(message, ACTS["accepted"]) == SENT
+        row = await book.row(message)
+        assert (row["status"], row["provider"], row["provider_id"], row["segments"]) == (
+            *("sent", "twilio"),
+            *("SM1", 1),
+        )
+        assert row["sent_at"] >= row["sending_at"]
+        assert await book.claim(message) == SENT
+
+    async def test_released_and_claimed_again(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        released = await book.act(message, ACTS["released"])
+        assert released == SendReceipt(status=MessageStatus.QUEUED, reason="busy")
+        row = await book.row(message)
+        assert (row["status"], row["reason"], row["error_code"]) == ("queued", "busy", "20429")
+
+        assert isinstance(await book.claim(message), ClaimedMessage)
+        row = await book.row(message)
+        assert (row["status"], row["reason"], row["attempts"]) == ("sending", None, 2)
+
+    async def test_refused(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        failed = SendReceipt(status=MessageStatus.FAILED, reason="no such number")
+        assert await book.act(message, ACTS["refused"]) == failed
+        assert await book.claim(message) == failed
+        assert (await book.row(message))["error_code"] == "21211"
+
+    async def test_lost(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        await book.act(message, ACTS["lost"])
+        row = await book.row(message)
+        assert (row["status"], row["reason"]) == ("unknown", "the connection broke")
+
+    @pytest.mark.parametrize("status", DONE)
+    @pytest.mark.parametrize("act", list(ACTS))
+    async def test_what_is_done_is_never_overwritten(
+        self, book: Book, status: MessageStatus, act: str
+    ) -> None:
+        message = await book.enter()
+        await book.office.query(
+            "UPDATE messages SET status = %s, reason = 'as it was'", status.value
+        )
+        before = await book.row(message)
+        receipt = await book.act(message, ACTS[act])
+        assert receipt == SendReceipt(status=status, reason="as it was")
+        assert await book.row(message) == before
+
+    @pytest.mark.parametrize("act", ["claim", "released", "refused", "lost"])
+    async def test_what_is_unknown_stays_unknown(self, book: Book, act: str) -> None:
+        """Sending it again could be the second time."""
+        message = await book.enter()
+        await book.office.query("UPDATE messages SET status = 'unknown', reason = 'as it was'")
+        before = await book.row(message)
+        receipt = await book.act(message, ACTS[act])
+        assert receipt == SendReceipt(status=MessageStatus.UNKNOWN, reason="as it was")
+        assert await book.row(message) == before
+
+    @pytest.mark.parametrize("act", ["accepted", "released", "refused", "lost"])
+    async def test_what_nobody_claimed_cannot_be_settled(self, book: Book, act: str) -> None:
+        message = await book.enter()
+        before = await book.row(message)
+        await book.act(message, ACTS[act])
+        assert await book.row(message) == before
+
+    async def test_an_answer_that_comes_after_the_cancellation_counts(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        await book.finish(ExecutionStatus.CANCELLED)
+        row = await book.row(message)
+        assert (row["status"], row["reason"]) == (
+            "unknown",
+            "the run ended during the provider call",
+        )
+        assert await book.act(message, ACTS["accepted"]) == SENT
+        row = await book.row(message)
+        assert (row["status"], row["reason"]) == ("sent", None)
+
+
+class TestEntering:
+    """One row per execution and step, whoever renders it again."""
+
+    async def enter(self, book: Book, *messages: NewMessage) -> dict[str, UUID]:
+        async with book.database.statement() as connection:
+            entered = await enter_messages(connection, book.execution_id, messages)
+        return {step_id: message.id for step_id, message in entered.items()}
+
+    async def test_the_first_rendering_stands(self, book: Book) -> None:
+        first = new_message(book.office, book.execution_id)
+        again = new_message(book.office, book.execution_id, body_text="Edited meanwhile.")
+        assert await self.enter(book, first) == {"text": first.id}
+        assert await self.enter(book, again) == {"text": first.id}
+        assert (await book.row(first.id))["body_text"] == "Thank you."
+
+    async def test_a_step_that_is_new_beside_one_that_is_not(self, book: Book) -> None:
+        first = new_message(book.office, book.execution_id)
+        mail = new_message(book.office, book.execution_id, step_id="mail", channel=Channel.EMAIL)
+        await self.enter(book, first)
+        assert await self.enter(book, new_message(book.office, book.execution_id), mail) == {
+            "text": first.id,
+            "mail": mail.id,
+        }
+
+    async def test_two_renderings_at_once(self, book: Book) -> None:
+        messages = [new_message(book.office, book.execution_id) for _ in range(10)]
+        await asyncio.gather(*(self.enter(book, message) for message in messages))
+        async with book.database.statement() as connection:
+            found = await find_entered(connection, book.execution_id, ["text"])
+        rows = await book.office.messages()
+        assert [row["id"] for row in rows] == [found["text"].id]
+
+    async def test_what_cannot_be_sent_is_entered_beside_what_can(self, book: Book) -> None:
+        await book.enter()
+        refused = await book.enter(
+            step_id="mail",
+            channel=Channel.EMAIL,
+            recipient=None,
+            body_text=None,
+            status=MessageStatus.FAILED,
+            reason="the client has no email address",
+        )
+        assert await book.claim(refused) == SendReceipt(
+            status=MessageStatus.FAILED, reason="the client has no email address"
+        )
+
+    async def test_any_text_is_kept_as_it_is(self, book: Book) -> None:
+        strange = 'line\nbreak\t"quoted" \\ {} 100% ünïcödé 😀 \u2028 \x7f'
+        message = await book.enter(body_text=strange)
+        claim = await book.claim(message)
+        assert isinstance(claim, ClaimedMessage)
+        assert claim.body_text == strange
+
+    async def test_a_run_that_waited_is_running_again(self, book: Book) -> None:
+        await book.office.query(
+            "UPDATE automation_execution_logs SET status = 'waiting', waiting_for = 'Godot'"
+        )
+        await book.enter()
+        (execution,) = await book.office.executions()
+        assert (execution["status"], execution["waiting_for"]) == ("running", None)
+
+    @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "skipped"])
+    async def test_a_run_that_is_over_stays_over(self, book: Book, status: str) -> None:
+        await book.office.query("UPDATE automation_execution_logs SET status = %s", status)
+        await book.enter()
+        assert [e["status"] for e in await book.office.executions()] == [status]
