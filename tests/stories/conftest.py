@@ -21,12 +21,18 @@ from tests.engine import Engine, running_engine
 from tests.office import Office
 
 
-@pytest.fixture
+@pytest.fixture(params=[1000, 0], ids=["cached", "replaying-every-task"])
 async def engine(
-    office: Office, temporal_client: Client, mail: MailCatcher, phone: SmsCatcher
+    request: pytest.FixtureRequest,
+    office: Office,
+    temporal_client: Client,
+    mail: MailCatcher,
+    phone: SmsCatcher,
 ) -> AsyncIterator[Engine]:
-    """The engine on the real Temporal server."""
-    async with running_engine(office, temporal_client, mail, phone) as engine:
+    """The engine on the real Temporal server; once more with the workflow cache off."""
+    async with running_engine(
+        office, temporal_client, mail, phone, max_cached_workflows=request.param
+    ) as engine:
         yield engine
 
 

@@ -1,0 +1,146 @@
+"""Everything that exists is connected to something that uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from temporalio.client import Client
+
+import workflows
+from activities.email import EmailActivities
+from activities.executions import ExecutionActivities
+from activities.rendering import RenderingActivities
+from activities.sms import SmsActivities
+from devstack.mail import MailCatcher
+from devstack.sms import SmsCatcher
+from devstack.temporal_server import SEARCH_ATTRIBUTES, EmbeddedTemporal
+from fixlify import temporal
+from fixlify.domain import queues
+from fixlify.domain.steps import Step
+from fixlify.domain.triggers import TRIGGERS_BY_EVENT, Trigger
+from fixlify.settings import variables
+from tests.engine import Engine, running_engine
+from tests.office import Office
+from tests.replay.scenarios import SCENARIOS
+from worker.workers import WORKFLOWS, build_workers
+
+ROOT = Path(__file__).parent.parent.parent
+ACTIVITIES = (ExecutionActivities, RenderingActivities, EmailActivities, SmsActivities)
+
+
+def _types(union: Any) -> set[str]:
+    members = get_args(get_args(union)[0])
+    return {member.model_fields["type"].default for member in members}
+
+
+def _activity_names() -> set[str]:
+    return {
+        definition.name
+        for owner in ACTIVITIES
+        for method in vars(owner).values()
+        if (definition := getattr(method, "__temporal_activity_definition", None)) is not None
+    }
+
+
+def test_every_workflow_file_is_registered() -> None:
+    """One file per business act; a file nobody registered would never run."""
+    folder = Path(workflows.__file__).parent
+    files = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+    assert {workflow.__module__.removeprefix("workflows.") for workflow in WORKFLOWS} == files
+
+
+async def test_every_activity_is_registered_and_every_queue_has_a_worker(
+    temporal_server: EmbeddedTemporal,
+) -> None:
+    class Nobody:
+        async def send(self, message: object) -> Any:
+            raise AssertionError(message)
+
+        async def check(self) -> None: ...
+
+        async def aclose(self) -> None: ...
+
+    database = None
+    # A connection of its own: the SDK lets a connection have one worker per queue, and these
+    # never run.
+    client = await temporal.connect(temporal_server.address, "default")
+    workers = build_workers(
+        client,
+        database,  # type: ignore[arg-type]  # nothing runs
+        email=Nobody(),
+        sms=Nobody(),
+        sender="a@example.com",
+    )
+    registered = {
+        name
+        for worker in workers
+        for name in (worker._activity_worker._activities if worker._activity_worker else ())
+    }
+    assert registered == _activity_names()
+    named = {value for name, value in vars(queues).items() if name.isupper()}
+    assert {worker.task_queue for worker in workers} == named
+
+
+@pytest.fixture
+async def engine(
+    office: Office, temporal_client: Client, mail: MailCatcher, phone: SmsCatcher
+) -> AsyncIterator[Engine]:
+    async with running_engine(office, temporal_client, mail, phone) as engine:
+        yield engine
+
+
+FIRED_BY_SQL = {
+    "job_created": "INSERT INTO jobs (organization_id, id, client_id, status)"
+    " SELECT organization_id, 'J-1', id, 'new' FROM clients",
+    "job_status_changed": "UPDATE jobs SET status = 'on the way'",
+    "job_completed": "UPDATE jobs SET status = 'Completed'",
+}
+
+
+@pytest.mark.parametrize("trigger", sorted(_types(Trigger)))
+async def test_every_trigger_type_is_fired_by_plain_sql_and_delivers(
+    trigger: str, office: Office, engine: Engine, phone: SmsCatcher
+) -> None:
+    """The builder once offered triggers that nothing emitted."""
+    await office.add_job("J-0")
+    await engine.relay_everything()
+    await office.apply(
+        f"name: {trigger}\ntrigger: {{type: {trigger}}}\n"
+        "steps: [{type: send_sms, text: 'about {{ job.id }}'}]"
+    )
+
+    await office.query(FIRED_BY_SQL[trigger])
+    await engine.settled()
+
+    assert len(phone.messages) == 1
+
+
+def test_every_trigger_type_has_an_event_that_brings_it() -> None:
+    assert {name for names in TRIGGERS_BY_EVENT.values() for name in names} == _types(Trigger)
+
+
+def test_every_kind_of_step_is_in_a_recorded_history() -> None:
+    automations = "\n".join(scenario.automation for scenario in SCENARIOS.values())
+    for step in _types(Step):
+        assert f"type: {step}" in automations
+
+
+def test_the_embedded_server_knows_every_search_attribute() -> None:
+    assert {attribute.name for attribute in temporal.SEARCH_ATTRIBUTES} == set(SEARCH_ATTRIBUTES)
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (ROOT / "docs" / "connect.md").read_text(encoding="utf-8")
+    missing = {name for name in variables() if not re.search(rf"`{name}\b", documented)}
+    assert not missing, f"describe them in docs/connect.md: {sorted(missing)}"
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    for page in folder.glob("0*.md"):
+        assert f"({page.name})" in listed
