@@ -34,8 +34,6 @@ async def connect(
     options = ClientConfig.load_client_connect_config()
     options["target_host"] = address
     options["namespace"] = namespace
-    if identity is not None:
-        options["identity"] = identity
     return await Client.connect(
-        **options, data_converter=pydantic_data_converter, runtime=runtime
+        **options, data_converter=pydantic_data_converter, identity=identity, runtime=runtime
     )

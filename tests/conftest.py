@@ -1,4 +1,4 @@
-"""Real servers for the tests: one Postgres and one Temporal per test process, one database per test."""
+"""Real servers: one Postgres and one Temporal per test process, one database per test."""
 
 from __future__ import annotations
 

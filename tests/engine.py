@@ -37,7 +37,7 @@ async def eventually(
     result = None
     try:
         async with asyncio.timeout(at_most.total_seconds()):
-            while not (result := await condition()):
+            while not (result := await condition()):  # noqa: ASYNC110 - conditions of others
                 await asyncio.sleep(_LOOK_AGAIN)
     except TimeoutError:
         raise AssertionError(f"not within {at_most}; the last answer was {result!r}") from None

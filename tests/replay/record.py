@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -28,7 +29,6 @@ HISTORIES = Path(__file__).parent / "histories"
 
 async def record_all(folder: Path = HISTORIES) -> None:
     """Run every scenario and write its history below *folder*, replacing the last recording."""
-    folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fixlify-record-") as temporary:
         home = Path(temporary)
         async with (
@@ -45,8 +45,7 @@ async def record_all(folder: Path = HISTORIES) -> None:
                     running_engine(office, client, mail, phone) as engine,
                 ):
                     history = await record(scenario, office, engine)
-                (folder / f"{name}.json").write_text(history + "\n", encoding="utf-8")
-                print(f"recorded {name}")  # noqa: T201 - a script
+                await asyncio.to_thread(_write, folder / f"{name}.json", history)
 
 
 async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
@@ -61,20 +60,24 @@ async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
     if scenario.cancel_while_waiting:
 
         async def is_waiting() -> bool:
-            return (await office.executions())[0]["status"] == "waiting"
+            return [e["status"] for e in await office.executions()] == ["waiting"]
 
         await eventually(is_waiting)
         await handle.cancel()
-    try:
+    # Endings are told apart by the recorded status, which every one of them writes.
+    with suppress(WorkflowFailureError):
         await handle.result()
-    except WorkflowFailureError:
-        # Told apart by the recorded status below, which every ending writes.
-        pass
     (execution,) = await office.executions()
     if execution["status"] != scenario.expected_status:
         raise AssertionError(f"{execution['status']}, not {scenario.expected_status}: {execution}")
     history = await handle.fetch_history()
     return history.to_json()
+
+
+def _write(file: Path, history: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(history + "\n", encoding="utf-8")
+    print(f"recorded {file.stem}")  # noqa: T201 - a script
 
 
 async def _new_database(postgres: EmbeddedPostgres, name: str) -> str:

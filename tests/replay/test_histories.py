@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -19,14 +20,13 @@ RECORDED = sorted(HISTORIES.glob("*.json"))
 
 @pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
 async def test_a_recorded_history_replays(file: Path) -> None:
+    history = await asyncio.to_thread(file.read_text, encoding="utf-8")
     replayer = Replayer(
         workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
         workflow_runner=workflow_runner(),
     )
-    await replayer.replay_workflow(
-        WorkflowHistory.from_json(f"automation/{file.stem}", file.read_text(encoding="utf-8"))
-    )
+    await replayer.replay_workflow(WorkflowHistory.from_json(f"automation/{file.stem}", history))
 
 
 def test_every_scenario_is_recorded() -> None:

@@ -14,7 +14,7 @@ name: Thanks
 trigger: {type: job_completed}
 steps:
   - {id: mail, type: send_email, subject: "Done: {{ job.title }}",
-     text: "Thank you, {{ client.first_name }}!", html: "<p>Thank you, {{ client.first_name }}!</p>"}
+     text: "Thank you, {{ client.first_name }}!", html: "<p>Thanks, {{ client.first_name }}!</p>"}
   - {id: text, type: send_sms, text: "{{ job.title }} is done."}
 """
 
