@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -164,7 +165,7 @@ async def store_automation(
     columns = _columns(definition)
     # The row is compared too, so that applying a file repairs what was edited by hand.
     stands = all(row[name] == value for name, value in columns.items()) and (
-        _content(await load_pinned(connection, row["id"], version)) == _content(pinned)
+        await _stored_content(connection, row["id"], version) == _content(pinned)
     )
     if not stands:
         version += 1
@@ -302,6 +303,14 @@ async def _row(
     query = select(AutomationRow.__table__).where(condition)
     result = await connection.execute(query.with_for_update() if lock else query)
     return result.mappings().one_or_none()
+
+
+async def _stored_content(connection: AsyncConnection, automation_id: UUID, version: int) -> Any:
+    """Return what a version says, or None where nobody stored one that can be read."""
+    try:
+        return _content(await load_pinned(connection, automation_id, version))
+    except ValidationError:
+        return None
 
 
 def _content(pinned: PinnedDefinition) -> Any:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 import yaml
 
 from fixlify.settings import variables
 from tests.broken_automations import BROKEN, Broken
 from tests.command_line import NOWHERE, CommandLine
+from tests.engine import eventually
 from tests.office import Office
 
 THANKS = """
@@ -265,6 +270,60 @@ async def test_a_row_edited_by_hand_hides_no_other_and_is_repaired_by_its_file(
     repaired = await applied(command_line, THANKS)
     assert (repaired["change"], repaired["version"]) == ("updated", 2)
     assert (await command_line.run("automations", "show", "Thanks")).code == 0
+
+
+async def test_a_row_written_by_hand_gets_a_version_that_can_run(
+    office: Office, command_line: CommandLine
+) -> None:
+    await office.insert(
+        "automation_workflows",
+        id=uuid4(),
+        organization_id=office.organization_id,
+        name="Thanks",
+        status="paused",
+        trigger_type="job_completed",
+        trigger_config="{}",
+        steps=json.dumps(
+            [
+                {
+                    "type": "send_sms",
+                    "id": "text",
+                    "to": "client",
+                    "text": "Thank you, {{ client.first_name }}",
+                }
+            ]
+        ),
+        version=1,
+    )
+    result = await applied(command_line, THANKS)
+    assert (result["change"], result["version"], result["status"]) == ("updated", 2, "paused")
+    assert await office.query("SELECT version FROM automation_workflow_versions") == [
+        {"version": 2}
+    ]
+
+
+async def test_a_pause_that_comes_between_is_kept(
+    office: Office, command_line: CommandLine
+) -> None:
+    await applied(command_line, THANKS)
+
+    async def someone_waits_for_the_row() -> bool:
+        return bool(
+            await office.query(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'fixlify app' AND wait_event_type = 'Lock'"
+            )
+        )
+
+    async with await psycopg.AsyncConnection.connect(office.url) as someone:
+        await someone.execute("UPDATE automation_workflows SET status = 'paused'")
+        editing = asyncio.create_task(applied(command_line, LATER))
+        await eventually(someone_waits_for_the_row)
+        await someone.commit()
+
+    edited = await editing
+    assert (edited["change"], edited["status"]) == ("updated", "paused")
+    assert [row["status"] for row in await stored(office)] == ["paused"]
 
 
 async def test_among_several_organizations_one_must_be_chosen(
