@@ -166,6 +166,7 @@ CREATE TABLE automation_execution_logs (
     CONSTRAINT automation_execution_logs_automation_id_automation_version_fkey FOREIGN KEY (automation_id, automation_version) REFERENCES automation_workflow_versions (automation_id, version)
 );
 CREATE INDEX automation_execution_logs_created_at_idx ON automation_execution_logs (created_at);
+CREATE INDEX automation_execution_logs_day_idx ON automation_execution_logs (((created_at AT TIME ZONE 'UTC')::date));
 CREATE INDEX automation_execution_logs_open_idx ON automation_execution_logs (started_at) WHERE status IN ('running', 'waiting');
 CREATE INDEX automation_execution_logs_organization_id_created_at_idx ON automation_execution_logs (organization_id, created_at);
 CREATE INDEX automation_execution_logs_pending_idx ON automation_execution_logs (created_at) WHERE status = 'pending';
