@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 from temporalio.client import Client
 
-from cli.demo_company import DemoCompany, DemoJob
+from cli.sample import SAMPLE_AUTOMATION, SampleCompany, SampleJob, apply_shipped
 from cli.worker_process import WorkerProcess
 from devstack.mail import CapturedEmail, MailCatcher
 from devstack.sms import SmsCatcher
@@ -25,12 +25,8 @@ from devstack.twilio_api import CapturedSms
 from fixlify import temporal
 from fixlify.domain.errors import DevstackError
 from fixlify.domain.ids import workflow_id
-from fixlify.library import shipped_automations
-from fixlify.storage.database import Database, Role
 from fixlify.storage.migrations import migrate
-from starter.definitions import apply_definitions, validate_definition
 
-AUTOMATION: Final = "job-completed"
 FURTHER_CHANGES: Final = 50
 PAUSE_BETWEEN_CHANGES: Final = timedelta(milliseconds=100)
 DELIVERY_DEADLINE: Final = timedelta(seconds=20)
@@ -61,7 +57,7 @@ class Latency:
 class DemoResult:
     """Everything the demo shows."""
 
-    first_job: DemoJob
+    first_job: SampleJob
     steps: Sequence[dict[str, Any]]
     executions: Sequence[DemoExecution]
     emails: Sequence[CapturedEmail]
@@ -90,9 +86,9 @@ async def play(home: Path, tell: Callable[[str], None]) -> DemoResult:
         tell("Creating the tables and a company with its jobs")
         await asyncio.to_thread(migrate, url)
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            company = DemoCompany(connection)
+            company = SampleCompany(connection)
             first, *further = await company.found(1 + FURTHER_CHANGES)
-            await _apply(url, company.organization_id)
+            await apply_shipped(url, company.organization_id, SAMPLE_AUTOMATION)
             client = await temporal.connect(
                 environment["TEMPORAL_ADDRESS"], environment["TEMPORAL_NAMESPACE"]
             )
@@ -120,12 +116,12 @@ async def play(home: Path, tell: Callable[[str], None]) -> DemoResult:
 class _Watch:
     """Makes changes, and times them until both messages are accepted by the far ends."""
 
-    def __init__(self, company: DemoCompany, mail: MailCatcher, phone: SmsCatcher) -> None:
+    def __init__(self, company: SampleCompany, mail: MailCatcher, phone: SmsCatcher) -> None:
         self._company = company
         self._mail = mail
         self._phone = phone
 
-    async def change(self, job: DemoJob) -> float:
+    async def change(self, job: SampleJob) -> float:
         """Complete *job* and return the milliseconds from commit to both accepted."""
         await self._company.complete(job)
         committed = monotonic()
@@ -135,7 +131,7 @@ class _Watch:
         )
         return (max(email.accepted_at, sms.accepted_at) - committed) * 1000
 
-    async def changes(self, jobs: Sequence[DemoJob]) -> list[float]:
+    async def changes(self, jobs: Sequence[SampleJob]) -> list[float]:
         """Complete *jobs* at a steady pace, whether or not earlier ones are through."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
@@ -154,15 +150,6 @@ def _latency(cold: float, warm: Sequence[float]) -> Latency:
         warm_p50=round(percentiles[49], 1),
         warm_p99=round(percentiles[98], 1),
     )
-
-
-async def _apply(url: str, organization_id: UUID) -> None:
-    pinned = validate_definition(AUTOMATION, shipped_automations()[AUTOMATION])
-    database = Database(url, Role.APP, pool_size=2)
-    try:
-        await apply_definitions(database, organization_id, [pinned])
-    finally:
-        await database.close()
 
 
 async def _ready(worker: WorkerProcess, connection: psycopg.AsyncConnection[Any]) -> None:

@@ -22,17 +22,24 @@ from devstack.postgres import DATABASE, EmbeddedPostgres
     show_default=True,
     help="Also run a worker with its relay in this process.",
 )
-def dev(worker: bool) -> None:
+@click.option(
+    "--sample/--no-sample",
+    default=True,
+    show_default=True,
+    help="Enter a sample company into an embedded database that has none.",
+)
+def dev(worker: bool, sample: bool) -> None:
     """Run Postgres, Temporal with its Web UI, a mailbox, a phone and a worker here.
 
     Data stays in .fixlify (or FIXLIFY_HOME) and is there again next time. Whatever
     FIXLIFY_DATABASE_URL, TEMPORAL_ADDRESS, FIXLIFY_SMTP_URL or TWILIO_ACCOUNT_SID name is
     used instead of an embedded one.
     """
-    asyncio.run(_run(worker=worker))
+    asyncio.run(_run(worker=worker, sample=sample))
 
 
-async def _run(*, worker: bool) -> None:
+async def _run(*, worker: bool, sample: bool) -> None:
+    from cli.sample import enter_sample
     from devstack.stack import DevStack
     from fixlify.logs import configure_logging
     from fixlify.settings import load_settings
@@ -47,7 +54,10 @@ async def _run(*, worker: bool) -> None:
         settings = load_settings()
         configure_logging(settings.log_level, settings.log_format)
         await asyncio.to_thread(migrate, settings.database_url.get_secret_value())
-        _show(stack.environment(), stack.ui_url, _psql(stack.postgres))
+        sampled = sample and stack.postgres is not None
+        if sampled:
+            await enter_sample(settings.database_url.get_secret_value())
+        _show(stack.environment(), stack.ui_url, _psql(stack.postgres), sampled=sampled)
         parts = [asyncio.create_task(stack.wait(), name="stack")]
         if worker:
             parts.append(asyncio.create_task(run_worker(settings, stop), name="worker"))
@@ -80,7 +90,7 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _show(environment: dict[str, str], ui_url: str | None, psql: str) -> None:
+def _show(environment: dict[str, str], ui_url: str | None, psql: str, *, sampled: bool) -> None:
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -92,4 +102,11 @@ def _show(environment: dict[str, str], ui_url: str | None, psql: str) -> None:
     console.print()
     console.print("[bold]Fixlify is running.[/bold] Ctrl-C stops everything.")
     console.print(table)
-    console.print("In another terminal: [bold]uv run fixlify doctor[/bold]\n")
+    console.print("In another terminal: [bold]uv run fixlify doctor[/bold]")
+    if sampled:
+        console.print(
+            "To see something happen, in psql: "
+            "[bold]UPDATE jobs SET status = 'completed' WHERE id = 'J-2019';[/bold]\n"
+            "and then: [bold]uv run fixlify executions list[/bold]"
+        )
+    console.print()

@@ -44,5 +44,5 @@ def configure_logging(level: str = "info", log_format: str = "console") -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # These say at INFO what every request did, addresses included.
-    for noisy in ("httpx2", "httpcore2", "twilio", "alembic", "aiosmtplib"):
+    for noisy in ("httpx2", "httpcore2", "twilio", "alembic", "aiosmtplib", "mail.log"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

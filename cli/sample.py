@@ -1,4 +1,4 @@
-"""The fictional company of the demo, entered as plain SQL, as a company's own app would."""
+"""A fictional company, entered as plain SQL, as a company's own app would."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from uuid import UUID
 
 import psycopg
 
+from fixlify.library import shipped_automations
+from fixlify.storage.database import Database, Role
+from starter.definitions import apply_definitions, validate_definition
+
 FIRST_NAMES: Final = ("Maya", "Jonas", "Aiko", "Samuel", "Priya", "Leon", "Nora", "Mateo")
 LAST_NAMES: Final = ("Okafor", "Lindqvist", "Tanaka", "Reyes", "Nair", "Fischer", "Haddad")
+SAMPLE_JOBS: Final = 5
+SAMPLE_AUTOMATION: Final = "job-completed"
 TITLES: Final = ("Boiler repair", "Furnace tune-up", "Leak under the sink", "Dryer repair")
 
 
 @dataclass(frozen=True, slots=True)
-class DemoJob:
+class SampleJob:
     """One job, and the addresses its messages must arrive at; each job has its own client."""
 
     id: str
@@ -28,14 +34,14 @@ class DemoJob:
         return f"UPDATE jobs SET status = 'completed' WHERE id = '{self.id}';"  # noqa: S608
 
 
-class DemoCompany:
+class SampleCompany:
     """Northwind Heating & Air; lives as long as its SQL connection."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
         self.organization_id: UUID
 
-    async def found(self, number_of_jobs: int) -> list[DemoJob]:
+    async def found(self, number_of_jobs: int) -> list[SampleJob]:
         """Enter the company, a technician, and as many scheduled jobs as asked for."""
         self.organization_id = await self._one(
             "INSERT INTO organizations (name, email, phone, website, time_zone, locale, currency)"
@@ -50,17 +56,17 @@ class DemoCompany:
         async with self._connection.transaction():
             return [await self._add_job(place, technician) for place in range(number_of_jobs)]
 
-    async def complete(self, job: DemoJob) -> None:
+    async def complete(self, job: SampleJob) -> None:
         """Do the one thing everything else follows from, and return when it is committed."""
         await self._connection.execute(
             "UPDATE jobs SET status = 'completed' WHERE organization_id = %s AND id = %s",
             (self.organization_id, job.id),
         )
 
-    async def _add_job(self, place: int, technician: UUID) -> DemoJob:
+    async def _add_job(self, place: int, technician: UUID) -> SampleJob:
         first = FIRST_NAMES[place % len(FIRST_NAMES)]
         last = LAST_NAMES[place % len(LAST_NAMES)]
-        job = DemoJob(
+        job = SampleJob(
             id=f"J-{2019 + place}",
             email=f"{first}.{last}.{place}@example.com".lower(),
             phone=f"+1212555{1000 + place}",
@@ -98,3 +104,24 @@ class DemoCompany:
             raise RuntimeError("an INSERT … RETURNING returned nothing")
         value: UUID = row[0]
         return value
+
+
+async def apply_shipped(url: str, organization_id: UUID, name: str) -> None:
+    """Apply one of the automations that come with the package."""
+    pinned = validate_definition(name, shipped_automations()[name])
+    database = Database(url, Role.APP, pool_size=2)
+    try:
+        await apply_definitions(database, organization_id, [pinned])
+    finally:
+        await database.close()
+
+
+async def enter_sample(url: str) -> None:
+    """Enter the company with a few jobs and one automation, unless there is any company."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        cursor = await connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)")
+        if await cursor.fetchone() == (True,):
+            return
+        company = SampleCompany(connection)
+        await company.found(SAMPLE_JOBS)
+        await apply_shipped(url, company.organization_id, SAMPLE_AUTOMATION)
