@@ -175,8 +175,14 @@ def show(automation: str, organization: str | None, as_json: bool) -> None:
         text = f"{about}\n# {found.id}\n{definition_yaml(found.definition)}"
         if console.is_terminal:
             console.print(
-                Syntax(text, "yaml", theme="ansi_dark", background_color="default", word_wrap=True),
-                end="",
+                Syntax(
+                    text.rstrip(),
+                    "yaml",
+                    # The terminal's own colours are readable on its own background.
+                    theme="ansi_dark",
+                    background_color="default",
+                    word_wrap=True,
+                )
             )
         else:
             click.echo(text, nl=False)

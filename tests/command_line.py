@@ -39,8 +39,12 @@ class CommandLine:
     """Runs ``fixlify`` with exactly these settings; what this process has is out of sight."""
 
     def __init__(self, **settings: str) -> None:
-        unset: dict[str, str | None] = dict.fromkeys(variables())
-        self._environment = unset | {"FIXLIFY_HOME": NOWHERE, "COLUMNS": "80"} | settings
+        self._environment: dict[str, str | None] = {
+            **dict.fromkeys(variables()),
+            "FIXLIFY_HOME": NOWHERE,
+            "COLUMNS": "80",
+            **settings,
+        }
 
     def fixlify(self, *arguments: str, stdin: str | bytes | None = None) -> Said:
         """Run one command to its end; an error that nobody turned into a sentence is raised."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 
 from fixlify.settings import variables
 from tests.broken_automations import BROKEN, Broken
-from tests.command_line import NOWHERE, CommandLine
+from tests.command_line import NOWHERE, CommandLine, Said
 from tests.engine import eventually
 from tests.office import Office
 
@@ -65,6 +66,11 @@ async def applied(command_line: CommandLine, yaml_text: str, *options: str) -> A
     assert said.code == 0, said.err
     (result,) = said.document["applied"]
     return result
+
+
+def without_colours(said: Said) -> list[str]:
+    """Return what a terminal shows, line by line."""
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in said.out.splitlines()]
 
 
 async def test_a_new_automation_is_active_and_says_so(
@@ -181,6 +187,26 @@ async def test_what_is_shown_can_be_applied_and_is_unchanged(command_line: Comma
     assert shown.lines[0].startswith("# active, version 1, updated ")
     assert "    text: |\n      Dear {{ technician.first_name }},\n" in shown.out
     assert (await applied(command_line, shown.out))["change"] == "unchanged"
+
+
+async def test_on_a_terminal_the_same_words_are_shown(
+    office: Office, command_line: CommandLine
+) -> None:
+    await applied(command_line, REMINDER)
+    terminal = CommandLine(FIXLIFY_DATABASE_URL=office.url, FORCE_COLOR="1")
+
+    plain = await command_line.run("automations", "show", "Reminder")
+    shown = await terminal.run("automations", "show", "Reminder")
+
+    assert without_colours(shown) == plain.lines
+
+
+async def test_on_a_terminal_a_list_fits_its_columns(office: Office) -> None:
+    terminal = CommandLine(FIXLIFY_DATABASE_URL=office.url, FORCE_COLOR="1")
+    await applied(terminal, THANKS.replace("Thanks", "Thanks " * 25))
+    said = await terminal.run("automations", "list")
+    assert max(map(len, without_colours(said))) <= 80
+    assert "…" in said.lines[1]
 
 
 async def test_an_automation_is_shown_by_its_id_as_well(command_line: CommandLine) -> None:
