@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def home() -> Path:
     """Return the folder of the embedded stack: FIXLIFY_HOME, or ``.fixlify`` here."""
-    return Path(os.environ.get("FIXLIFY_HOME", ".fixlify")).resolve()
+    return Path(os.environ.get("FIXLIFY_HOME") or ".fixlify").resolve()
 
 
 def settings_of_this_process() -> Settings:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.environment import adopt_running_stack, settings_of_this_process, web_ui_link
+from cli.environment import home as home_of_the_stack
 from devstack.locks import FileLock
 from devstack.running import LOCK_FILE, STACK_FILE
 from fixlify.domain.errors import ConfigurationError
@@ -100,3 +101,8 @@ def test_another_temporal_has_no_page_there(home: Path, monkeypatch: pytest.Monk
 def test_without_a_stack_there_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIXLIFY_DATABASE_URL", "postgresql://elsewhere/fixlify")
     assert web_ui_link(settings_of_this_process(), "automation/0199", "42") is None
+
+
+def test_an_empty_home_is_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIXLIFY_HOME", "")
+    assert home_of_the_stack() == Path.cwd() / ".fixlify"
