@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +19,7 @@ from fixlify.settings import Settings
 from fixlify.storage.database import Database, Role
 from fixlify.storage.listen import EventSignal
 from starter.launch import Launcher
+from starter.reconcile import Reconciler
 from starter.relay import Relay
 from starter.stopping import unless_stopped, until_stopped
 
@@ -65,23 +66,27 @@ async def connect_patiently(settings: Settings, part: str) -> Client:
 @asynccontextmanager
 async def running_relay(
     settings: Settings, client: Client, *, eager: bool
-) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a relay in the background until the block ends; yields its task.
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run a relay and its reconciler in the background until the block ends; yields their tasks.
 
-    The task ends only by cancellation; if it fails, the process should end with it.
+    They end only by cancellation; if one fails, the process should end with it.
     """
     url = settings.database_url.get_secret_value()
     database = Database(url, Role.ENGINE, pool_size=_RELAY_CONNECTIONS)
     try:
         async with EventSignal(url) as signal:
             relay = Relay(database, Launcher(client, eager=eager), signal)
-            task = asyncio.create_task(relay.run(), name="relay")
+            reconciler = Reconciler(client, database)
+            tasks = [
+                asyncio.create_task(relay.run(), name="relay"),
+                asyncio.create_task(reconciler.run(), name="reconciler"),
+            ]
             try:
-                yield task
+                yield tasks
             finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await database.close()
 
@@ -93,5 +98,5 @@ async def run_starter(settings: Settings, stop: asyncio.Event) -> None:
         return
     async with running_relay(settings, client, eager=False) as relay:
         _log.info("The relay is running.", temporal=settings.temporal_address)
-        await until_stopped(stop, relay)
+        await until_stopped(stop, *relay)
     _log.info("The relay has stopped.")

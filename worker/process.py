@@ -36,7 +36,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event, *, relay: bool = T
         workers = await stack.enter_async_context(_running_workers(settings, client))
         parts = list(workers)
         if relay:
-            parts.append(
+            parts.extend(
                 await stack.enter_async_context(running_relay(settings, client, eager=True))
             )
         _log.info("The worker is running.", temporal=settings.temporal_address, relay=relay)

@@ -23,6 +23,9 @@ def new_id() -> UUID:
     return UUID(int=value)
 
 
+WORKFLOW_PREFIX = "automation/"
+
+
 def workflow_id(execution_id: UUID) -> str:
     """Return the one workflow id an execution may have."""
-    return f"automation/{execution_id}"
+    return f"{WORKFLOW_PREFIX}{execution_id}"

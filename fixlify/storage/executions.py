@@ -334,10 +334,14 @@ async def record_progress(connection: AsyncConnection, progress: RunProgress) ->
     )
 
 
-async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> None:
-    """Write the steps and the outcome; the first outcome stands, a second changes nothing."""
+async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> bool:
+    """Write the steps and the outcome; the first outcome stands, a second changes nothing.
+
+    Returns:
+        Whether this was the first.
+    """
     failed = outcome.status is ExecutionStatus.FAILED
-    await connection.execute(
+    result = await connection.execute(
         _FINISH,
         {
             "id": outcome.execution_id,
@@ -348,6 +352,7 @@ async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> 
             "error_message": outcome.reason if failed else None,
         },
     )
+    return result.rowcount == 1
 
 
 def _steps(outcomes: Sequence[StepOutcome]) -> str:
