@@ -28,6 +28,11 @@ from workflows.automation import AutomationWorkflow
 # The server answers in milliseconds; a start that takes this long is tried again by the sweep.
 RPC_TIMEOUT = timedelta(seconds=10)
 CONCURRENT_STARTS = 20
+# Temporal refuses a start with longer ones, and with it the run, however often it is tried:
+# 200 bytes in the Cloud; 2,048 for a keyword in JSON, where a character may take twelve.
+# A name is cut rather than a promise broken.
+LONGEST_SUMMARY = 200
+LONGEST_KEYWORD = 160
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +72,7 @@ class Launcher:
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     request_eager_start=self._eager,
                     rpc_timeout=RPC_TIMEOUT,
-                    static_summary=f"{execution.automation}: {execution.subject_id}",
+                    static_summary=_summary(execution),
                     static_details=_details(execution),
                     search_attributes=_search_attributes(execution),
                 )
@@ -84,6 +89,11 @@ class Launcher:
         return True
 
 
+def _summary(execution: PendingExecution) -> str:
+    line = f"{execution.automation}: {execution.subject_id}"
+    return line.encode()[:LONGEST_SUMMARY].decode(errors="ignore")
+
+
 def _details(execution: PendingExecution) -> str:
     return (
         f"Automation **{execution.automation}**, version {execution.version}\n\n"
@@ -98,7 +108,7 @@ def _search_attributes(execution: PendingExecution) -> TypedSearchAttributes:
         [
             SearchAttributePair(temporal.ORGANIZATION, str(execution.organization_id)),
             SearchAttributePair(temporal.AUTOMATION, str(execution.automation_id)),
-            SearchAttributePair(temporal.SUBJECT, execution.subject_id),
+            SearchAttributePair(temporal.SUBJECT, execution.subject_id[:LONGEST_KEYWORD]),
             SearchAttributePair(temporal.TRIGGER, execution.trigger_type),
         ]
     )
