@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import atexit
 import os
 import sys
 from collections.abc import Mapping
@@ -123,7 +123,8 @@ def _leave(exit_code: int) -> NoReturn:
     Temporal's SDK has threads of its own; one that calls into an interpreter on its way out
     aborts the process (``PyGILState_Release``) after everything went well.
     """
+    # What an ordinary exit does, short of that.
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    logging.shutdown()
     os._exit(exit_code)

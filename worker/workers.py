@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
@@ -16,6 +15,7 @@ from activities.sms import SmsActivities
 from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.domain import queues
 from fixlify.storage.database import Database
+from worker.sandbox import workflow_runner
 from workflows.automation import AutomationWorkflow
 
 WORKFLOWS: Final[list[type[Any]]] = [AutomationWorkflow]
@@ -25,15 +25,6 @@ GRACEFUL_SHUTDOWN: Final = timedelta(seconds=60)
 # Workflow tasks are CPU-bound; more at once in one process only makes each slower.
 CONCURRENT_WORKFLOW_TASKS: Final = 10
 CONCURRENT_SENDS: Final = 50
-
-
-def workflow_runner() -> SandboxedWorkflowRunner:
-    """Return the sandbox, on; our own modules pass through it, which halves its cost."""
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "activities", "fixlify", "pydantic", "pydantic_core"
-        )
-    )
 
 
 def build_workers(

@@ -13,7 +13,8 @@ from temporalio.worker import Replayer
 
 from tests.replay.record import HISTORIES
 from tests.replay.scenarios import SCENARIOS
-from worker.workers import WORKFLOWS, workflow_runner
+from worker.sandbox import workflow_runner
+from worker.workers import WORKFLOWS
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 
