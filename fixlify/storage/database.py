@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+# In milliseconds. A process that hangs in a transaction, or whose machine is gone, must not keep
+# its locks: what it holds would never be relayed.
+_LIMITS: Final = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
+
+KEEP_ALIVE: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+)
+"""How a connection notices in half a minute, not in hours, that the other side is gone."""
 
 
 class Role(StrEnum):
@@ -40,9 +56,9 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=0,
                 connect_args={
-                    "options": f"-c role={role.value} -c statement_timeout=30000",
+                    **KEEP_ALIVE,
+                    "options": f"-c role={role.value} {_LIMITS}",
                     "application_name": f"fixlify {role.name.lower()}",
-                    "connect_timeout": 10,
                     # Every statement here is one of a fixed few, so prepare at first use.
                     "prepare_threshold": 0,
                 },

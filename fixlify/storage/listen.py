@@ -9,13 +9,12 @@ from typing import Final, Self
 
 import psycopg
 
-from fixlify.storage.database import Role, libpq_url
+from fixlify.storage.database import KEEP_ALIVE, Role, libpq_url
 from fixlify.storage.events import CHANNEL
 
 _RECONNECT_PAUSE: Final = timedelta(seconds=1)
 # How long one round of listening lasts before the connection is proved alive.
 _ROUND: Final = timedelta(seconds=30)
-
 
 
 class EventSignal:
@@ -61,7 +60,7 @@ class EventSignal:
                     autocommit=True,
                     options=f"-c role={Role.ENGINE.value}",
                     application_name="fixlify listen",
-                    connect_timeout=10,
+                    **KEEP_ALIVE,
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     self._news.set()
