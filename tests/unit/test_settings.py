@@ -129,3 +129,13 @@ def test_the_environment_cannot_be_changed_under_a_running_process(
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.log_level = "debug"  # type: ignore[misc]
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files and shells pass empty ones on."""
+    monkeypatch.setenv("FIXLIFY_DATABASE_URL", URL)
+    monkeypatch.setenv("FIXLIFY_SMTP_URL", "")
+    monkeypatch.setenv("FIXLIFY_DATABASE_POOL_SIZE", "")
+    settings = load_settings()
+    assert settings.smtp_url is None
+    assert settings.database_pool_size == 10
