@@ -153,7 +153,9 @@ async def test_killed_in_the_middle_of_a_call_it_says_unknown_and_never_resends(
 
         async def in_the_call() -> object:
             return await office.query(
-                "SELECT 1 FROM messages WHERE channel = 'email' AND status = 'sending'"
+                "SELECT 1 FROM messages m JOIN messages text USING (execution_id)"
+                " WHERE m.channel = 'email' AND m.status = 'sending'"
+                " AND text.channel = 'sms' AND text.status = 'sent'"
             )
 
         await eventually(in_the_call, RECOVERY)
