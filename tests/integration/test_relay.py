@@ -14,6 +14,7 @@ import pytest
 
 from devstack.postgres import EmbeddedPostgres
 from fixlify.storage.database import Database, Role
+from fixlify.storage.facts import load_facts
 from fixlify.storage.listen import EventSignal
 from starter.relay import BATCH, Relay
 from tests.clones import delete_everything, new_database
@@ -141,9 +142,9 @@ class TestMatching:
         await relay_everything(relay)
 
         executions = await office.executions()
-        assert [(e["trigger_value"], e["automation_version"]) for e in executions] == [
-            ("completed", 1),
-            ("closed", 2),
+        assert [(e["trigger_value"], e["automation_version"], e["status"]) for e in executions] == [
+            ("completed", 1, "pending"),
+            ("closed", 2, "pending"),
         ]
 
     async def test_an_edit_by_hand_takes_effect_at_the_next_batch(
@@ -328,6 +329,22 @@ class TestDuplicates:
         await relay_everything(relay)
         assert [status for status, _ in await outcomes(office)] == ["skipped", "pending"]
 
+    async def test_every_status_has_a_window_of_its_own(self, office: Office, relay: Relay) -> None:
+        await office.apply(ON_ANY_CHANGE)
+        job = await office.add_job()
+        for status in ("started", "completed"):
+            await office.write_status(job, status)
+            await relay_everything(relay)
+        assert await outcomes(office) == [("pending", None)] * 2
+
+    async def test_every_job_has_a_window_of_its_own(self, office: Office, relay: Relay) -> None:
+        await office.apply(ON_ANY_CHANGE)
+        for job in ("J-1", "J-2"):
+            await office.add_job(job)
+            await office.write_status(job, "completed")
+            await relay_everything(relay)
+        assert await outcomes(office) == [("pending", None)] * 2
+
     async def test_two_automations_have_a_window_each(self, office: Office, relay: Relay) -> None:
         await office.apply(ON_COMPLETION)
         job = await office.add_job()
@@ -359,6 +376,7 @@ class TestDuplicates:
         await office.query("UPDATE automation_events SET processed_at = NULL")
         await relay_everything(relay)
         assert await outcomes(office) == [("pending", None)]
+        assert await event_outcomes(office) == ["nothing matched", "1 pending"]
         assert len(launcher.launched) == 1
 
 
@@ -446,10 +464,31 @@ class TestOrganizations:
             assert await outcomes(office) == []
             assert [e["trigger_type"] for e in await other.executions()] == ["job_status_changed"]
 
-            await office.write_status("J-1", "completed")
-            await relay_everything(relay)
+    async def test_two_companies_in_one_batch(
+        self, office: Office, database_url: str, relay: Relay
+    ) -> None:
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            await office.apply(ON_COMPLETION)
+            await other.apply(ON_ANY_CHANGE)
+            for company in (office, other):
+                await company.add_job("J-1")
+                await company.write_status("J-1", "completed")
+            assert await relay.relay_batch() == 4
             assert [e["trigger_type"] for e in await office.executions()] == ["job_completed"]
-            assert len(await other.executions()) == 1
+            assert [e["trigger_type"] for e in await other.executions()] == ["job_status_changed"]
+
+    async def test_facts_are_those_of_ones_own_people(
+        self, office: Office, database_url: str, engine_database: Database
+    ) -> None:
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            await office.add_job("J-1")
+            await other.add_job("J-1", client_id=await other.add_client(first_name="Grace"))
+            subject = (other.organization_id, "J-1")
+            async with engine_database.statement() as connection:
+                known = await load_facts(connection, [subject, (office.organization_id, "J-2")])
+            assert set(known) == {subject}
+            assert known[subject].organization.name == "Harbor Plumbing"
+            assert known[subject].lookup("client.first_name") == "Grace"
 
     async def test_conditions_look_at_ones_own_job(
         self, office: Office, database_url: str, relay: Relay
