@@ -17,7 +17,8 @@ help: ## Show this list
 
 setup: ## Install the locked dependencies into .venv (every target does it by itself)
 	@if [ -x .venv/bin/python ]; then scripts/uv sync --locked --quiet; \
-	else echo 'Installing the locked dependencies into .venv …' >&2; scripts/uv sync --locked; fi
+	else echo 'Installing the locked dependencies into .venv …' >&2; \
+	  scripts/uv sync --locked --compile-bytecode; fi
 
 demo: setup ## Watch one SQL UPDATE become a delivered email and SMS
 	@$(RUN) fixlify demo $(ARGS)
