@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -237,6 +238,15 @@ class TestDates:
         assert check("job.schedule_start", "less_than_or_equal", same).holds(
             about(schedule_start=START)
         )
+
+    def test_the_machines_own_zone_plays_no_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            assert check("job.schedule_start", "equals", "2026-11-26 16:00").holds(about())
+        finally:
+            monkeypatch.undo()
+            time.tzset()
 
     def test_before_and_after_a_date(self) -> None:
         assert check("job.schedule_start", "greater_than", "2026-11-26").holds(about())
