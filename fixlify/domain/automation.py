@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from fixlify.domain.problems import explain
 from fixlify.domain.steps import SendEmail, SendSms, Step
 from fixlify.domain.triggers import Trigger
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 
 class AutomationStatus(StrEnum):
     """Whether an automation listens."""
@@ -29,7 +32,7 @@ class AutomationStatus(StrEnum):
 
 
 def _one_line(name: str) -> str:
-    if not name.strip() or not name.isprintable():
+    if not name.strip() or name.splitlines() != [name]:
         raise PydanticCustomError("name", "a name is one line of visible text")
     return name
 
@@ -152,7 +155,28 @@ def parse_definition(source: str, data: Any) -> AutomationDefinition:
         raise DefinitionError(
             source, [Problem("", "an automation is a mapping with name, trigger and steps")]
         )
+    if problems := list(_unstorable(data)):
+        raise DefinitionError(source, problems)
     try:
         return AutomationDefinition.model_validate(data)
     except ValidationError as error:
         raise DefinitionError(source, explain(AutomationDefinition, error)) from error
+
+
+def _unstorable(data: Any) -> Iterator[Problem]:
+    """Yield where *data* holds a character that Postgres cannot store: NUL, half a pair."""
+    waiting: list[tuple[str, Any]] = [("", data)]
+    seen: set[int] = set()
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict | list):
+            # YAML lets a list contain itself.
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+        if isinstance(value, dict):
+            waiting += [(f"{path}.{key}" if path else str(key), value[key]) for key in value]
+        elif isinstance(value, list):
+            waiting += [(f"{path}[{place}]", item) for place, item in enumerate(value)]
+        elif isinstance(value, str) and _UNSTORABLE.search(value):
+            yield Problem(path, "holds a character that cannot be stored; remove it")
