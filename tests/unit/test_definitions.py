@@ -245,6 +245,27 @@ def test_a_key_that_is_no_text() -> None:
         parse_definition("thanks.yaml", GOOD | {1: 2})
 
 
+@pytest.mark.parametrize("character", ["\0", "\ud800"])
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        (lambda text: {"name": text}, "name"),
+        (lambda text: {"steps": [{**SMS, "text": text}]}, "steps[0].text"),
+        (lambda text: {"conditions": {**CHECK, "value": text}}, "conditions.value"),
+        (lambda text: {"trigger": {"type": "job_status_changed", "to": [text]}}, "trigger.to[0]"),
+    ],
+)
+def test_text_that_no_database_keeps(place: Any, path: str, character: str) -> None:
+    assert problems(**place(f"a{character}b")) == [
+        (path, "holds a character that cannot be stored; remove it")
+    ]
+
+
+@pytest.mark.parametrize("name", ["Rückruf №1", "👩‍🔧 Besuch", "a\u00a0b", "x" * 200])
+def test_any_visible_name(name: str) -> None:
+    assert parse(name=name).name == name
+
+
 def test_every_problem_is_reported_at_once() -> None:
     found = problems(
         name="",
@@ -266,4 +287,11 @@ def test_nesting_without_end_is_refused_rather_than_followed() -> None:
     nested: dict[str, Any] = CHECK
     for _ in range(2_000):
         nested = {"not": nested}
+    assert problems(conditions=nested)
+
+
+def test_a_list_that_contains_itself_is_refused() -> None:
+    cyclic = yaml.safe_load("&again [*again]")
+    assert [path for path, _ in problems(steps=cyclic)] == ["steps[0]"]
+    nested = yaml.safe_load("&again {all: [*again]}")
     assert problems(conditions=nested)
