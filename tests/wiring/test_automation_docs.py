@@ -1,0 +1,96 @@
+"""The reference of automations names what there is, and its examples are valid."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from fixlify.domain.automation import AutomationStatus
+from fixlify.domain.conditions import Operator
+from fixlify.domain.facts import fact_names
+from fixlify.domain.steps import Step
+from fixlify.domain.triggers import Trigger
+from fixlify.library.reading import read_yaml
+from fixlify.rendering.filters import FILTERS
+from fixlify.rendering.shipped import shipped_templates
+from starter.definitions import validate_definition
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = (ROOT / "docs" / "automations.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", REFERENCE, re.MULTILINE | re.DOTALL))
+
+
+def first_column(section: str) -> set[str]:
+    """Return the words in code of a section's table, its first column alone."""
+    cells = re.findall(r"^\| (`.*?) \|", SECTIONS[section], re.MULTILINE)
+    return {word for cell in cells for word in re.findall(r"`(\w+)", cell)}
+
+
+def types_of(union: object) -> set[str]:
+    """Return the ``type`` of each model of a discriminated union."""
+    models = get_args(get_args(union)[0])
+    return {model.model_fields["type"].default for model in models}
+
+
+def test_each_trigger_and_step_is_there_and_no_other() -> None:
+    assert first_column("Triggers") == types_of(Trigger)
+    assert first_column("Steps") == types_of(Step)
+
+
+def test_each_operator_is_there_and_no_other() -> None:
+    assert first_column("Conditions") == set(Operator)
+
+
+def test_each_filter_is_there_and_no_other() -> None:
+    assert first_column("Templates") == set(FILTERS)
+
+
+def test_each_field_is_there_and_no_other() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", SECTIONS["Fields"], re.MULTILINE)
+    named = {f"{part}.{name}" for part, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert named == fact_names()
+
+
+def test_each_shipped_template_is_there_and_no_other() -> None:
+    sentence = SECTIONS["Templates"].partition(".")[0]
+    assert set(re.findall(r"`([a-z-]+)`", sentence)) == {"template", *shipped_templates()}
+
+
+def test_each_status_an_automation_may_have_is_there() -> None:
+    line = next(line for line in REFERENCE.splitlines() if line.startswith("status:"))
+    assert set(re.findall(r"\w+", line.partition("optional:")[2])) - {"or"} == set(AutomationStatus)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/automations.md"])
+def test_an_example_can_be_applied_as_it_stands(page: str) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    (data,) = read_yaml(example, page)
+    assert validate_definition(page, data).definition.steps
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted(
+        str(path.relative_to(ROOT))
+        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")]
+    ),
+)
+def test_a_link_of_a_page_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / name if name else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading: str) -> str:
+    """Return the fragment that a heading gets on the web, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
