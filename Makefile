@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# More words for the command behind a target: make test ARGS="tests/unit -k quiet"
+# More words for the command behind a target: make test ARGS="tests/unit -k conditions"
 ARGS ?=
 # Test processes; each starts a Postgres and a Temporal server of its own.
 JOBS ?= 2
@@ -26,7 +26,7 @@ demo: setup ## Watch one SQL UPDATE become a delivered email and SMS
 dev: setup ## Run the whole stack here: Postgres, Temporal with its Web UI, worker, mail and SMS capture
 	@$(RUN) fixlify dev $(ARGS)
 
-test: setup ## Run the tests: make test ARGS="tests/unit -k opt_out"
+test: setup ## Run the tests: make test ARGS="tests/unit -k conditions"
 	@$(RUN) pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: setup ## Lint, formatting, types, and who may import whom
