@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.environment import settings_of_this_process
@@ -20,8 +21,9 @@ def migrate(as_json: bool) -> None:
     """
     url = settings_of_this_process().database_url.get_secret_value()
     try:
+        # The scripts of a migration run on the driver itself, so its errors come out bare.
         migration = migrate_database(url)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, psycopg.Error) as error:
         raise ConfigurationError(
             f"the database could not be migrated: {str(error).partition(chr(10))[0]}\n"
             "Check FIXLIFY_DATABASE_URL, and that its user may create tables and roles."

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from cli.database import explained_database_errors
 from fixlify.domain.errors import ConfigurationError
+from tests.command_line import CommandLine
 
 STATEMENT, VALUES = "SELECT secret FROM messages WHERE recipient = %s", {"who": "ada@example.com"}
 
@@ -59,3 +60,24 @@ def test_an_error_says_what_to_do_and_nothing_about_people(error: DBAPIError, sa
 def test_what_is_not_the_databases_is_left_alone() -> None:
     with pytest.raises(ZeroDivisionError), explained_database_errors():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.DuplicateTable('relation "jobs" already exists'),
+        OperationalError("SELECT 1", {}, Exception('relation "jobs" already exists')),
+    ],
+    ids=["of the driver", "of SQLAlchemy"],
+)
+def test_a_migration_that_fails_ends_as_a_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(url: str) -> None:
+        raise error
+
+    monkeypatch.setattr("cli.migrate.migrate_database", fail)
+    said = CommandLine(FIXLIFY_DATABASE_URL="postgresql://me@127.0.0.1:1/db").fixlify("migrate")
+    assert said.code == 1
+    assert "could not be migrated: " in said.err
+    assert 'relation "jobs" already exists' in said.err
