@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -33,9 +34,7 @@ def compose(
     """
     channel = Channel.EMAIL if isinstance(step, SendEmail) else Channel.SMS
 
-    def message(
-        status: MessageStatus, reason: str | None = None, **content: str | None
-    ) -> NewMessage:
+    def message(status: MessageStatus, reason: str | None = None, **content: Any) -> NewMessage:
         return NewMessage(
             id=new_id(),
             organization_id=organization_id,
@@ -64,7 +63,7 @@ def compose(
         # the run for ever.
         _log.exception("Composing a message failed unexpectedly.", step_id=step.id)
         return message(MessageStatus.FAILED, f"rendering failed: {type(error).__name__}")
-    return message(MessageStatus.QUEUED, None, **content)
+    return message(MessageStatus.QUEUED, None, recipient_id=person.id, **content)
 
 
 def _content(

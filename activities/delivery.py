@@ -24,8 +24,11 @@ from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage, Ledger
 
-# After the provider's answer the record must follow, or the message ends as unknown. Longer
-# than a Postgres restart, shorter than what is left of the activity's attempt.
+# Together with the channels' own deadlines (50 s) these stay below the time-out of one attempt
+# (90 s), so that no attempt outlives its successor's start.
+CLAIMING_DEADLINE: Final = timedelta(seconds=15)
+# After the provider's answer the record must follow, or the message ends as unknown; longer
+# than a restart of Postgres.
 RECORDING_DEADLINE: Final = timedelta(seconds=20)
 # A third of the time after which the workflow takes a silent attempt for dead.
 HEARTBEAT_INTERVAL: Final = timedelta(seconds=3)
@@ -48,15 +51,26 @@ async def deliver(
         ApplicationError: Retryable when the provider may take it later; not retryable when it
             refused for good, or when nobody knows whether it took it.
     """
-    async with database.statement() as connection:
+    async with _heartbeat():
+        return await _deliver(database, request, hand_over)
+
+
+async def _deliver(
+    database: Database,
+    request: SendRequest,
+    hand_over: Callable[[ClaimedMessage], Awaitable[Accepted]],
+) -> SendReceipt:
+    async with (
+        asyncio.timeout(CLAIMING_DEADLINE.total_seconds()),
+        database.statement() as connection,
+    ):
         claim = await Ledger(connection, request.message_id, request.organization_id).claim()
     if isinstance(claim, SendReceipt):
         return _settled(claim)
     log = _log.bind(message_id=str(request.message_id))
 
     try:
-        async with _heartbeat():
-            accepted = await hand_over(claim)
+        accepted = await hand_over(claim)
     except OutcomeUnknownError as error:
         reason = str(error)
         log.error("Nobody knows whether a message went out; it is not sent again.", reason=reason)
@@ -92,7 +106,7 @@ async def deliver(
 
 @asynccontextmanager
 async def _heartbeat() -> AsyncIterator[None]:
-    """Tell Temporal during a slow call that this worker is alive.
+    """Tell Temporal during a slow attempt that this worker is alive.
 
     Without it a worker's death would be noticed only when the whole attempt times out.
     """

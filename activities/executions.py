@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.failures import usable_data
 from fixlify.domain.runs import (
     AutomationRun,
     PlannedStep,
@@ -38,7 +41,7 @@ class ExecutionActivities:
             ApplicationError: Not retryable; another run has the execution, or it has ended.
         """
         info = activity.info()
-        async with self._database.statement() as connection:
+        async with usable_data(), self._database.statement() as connection:
             begun = await begin_execution(
                 connection,
                 run.execution_id,
@@ -52,13 +55,16 @@ class ExecutionActivities:
             automation_id=begun.automation_id,
             version=begun.version,
             subject_id=begun.subject_id,
-            steps=tuple(_planned(step) for step in begun.pinned.definition.steps),
+            steps=tuple(
+                _planned(position, step)
+                for position, step in enumerate(begun.pinned.definition.steps, start=1)
+            ),
         )
 
     @activity.defn(name="record_progress")
     async def record_progress(self, progress: RunProgress) -> None:
         """Write the steps done so far and what the run waits for; a second call is harmless."""
-        async with self._database.statement() as connection:
+        async with usable_data(), self._database.statement() as connection:
             await record_progress(connection, progress)
 
     @activity.defn(name="record_outcome")
@@ -68,12 +74,14 @@ class ExecutionActivities:
             await finish_execution(connection, outcome)
 
 
-def _planned(step: Step) -> PlannedStep:
-    step_id = str(step.id)
+def _planned(position: int, step: Step) -> PlannedStep:
+    def planned(kind: StepKind, **details: Any) -> PlannedStep:
+        return PlannedStep(id=str(step.id), position=position, kind=kind, **details)
+
     match step:
         case SendEmail():
-            return PlannedStep(id=step_id, kind=StepKind.EMAIL, to=step.to)
+            return planned(StepKind.EMAIL, to=step.to)
         case SendSms():
-            return PlannedStep(id=step_id, kind=StepKind.SMS, to=step.to)
+            return planned(StepKind.SMS, to=step.to)
         case Wait():
-            return PlannedStep(id=step_id, kind=StepKind.WAIT, duration=step.for_)
+            return planned(StepKind.WAIT, duration=step.for_)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.composition import compose
+from activities.failures import usable_data
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.runs import (
     RenderedMessage,
@@ -39,7 +40,7 @@ class RenderingActivities:
         its reason, beside those that can. A second call returns what the first entered.
         """
         subject = (request.organization_id, request.subject_id)
-        async with self._database.statement() as connection:
+        async with usable_data(), self._database.statement() as connection:
             pinned = await self._version(connection, request)
             facts = (await load_facts(connection, [subject])).get(subject)
             composed = [

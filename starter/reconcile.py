@@ -16,7 +16,7 @@ from fixlify import temporal
 from fixlify.domain.ids import WORKFLOW_PREFIX
 from fixlify.domain.runs import ExecutionStatus, RunOutcome
 from fixlify.storage.database import Database
-from fixlify.storage.executions import finish_execution
+from fixlify.storage.executions import finish_execution, open_executions
 
 INTERVAL: Final = timedelta(minutes=1)
 # Long enough to cover a night without a relay, short enough to stay one page of results.
@@ -27,6 +27,8 @@ _ENDINGS: Final = {
         ExecutionStatus.CANCELLED,
         "the workflow was terminated in Temporal",
     ),
+    # Its own record came too late, or could not be written.
+    WorkflowExecutionStatus.CANCELED: (ExecutionStatus.CANCELLED, "the run was cancelled"),
     WorkflowExecutionStatus.TIMED_OUT: (
         ExecutionStatus.FAILED,
         "the workflow timed out in Temporal",
@@ -66,18 +68,32 @@ class Reconciler:
         """Close what ended abnormally in the last day; return how many executions that were."""
         since = (datetime.now(UTC) - LOOK_BACK).isoformat()
         query = (
-            "WorkflowType = 'automation' AND "
-            "ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed') AND "
+            f"WorkflowType = 'automation' AND WorkflowId STARTS_WITH '{WORKFLOW_PREFIX}' AND "
+            "ExecutionStatus IN ('Terminated', 'Canceled', 'TimedOut', 'Failed') AND "
             f"CloseTime > '{since}'"
         )
+        ended = {
+            outcome.execution_id: (workflow, outcome)
+            async for workflow in self._client.list_workflows(query)
+            if (outcome := _outcome(workflow)) is not None
+        }
+        async with self._database.statement() as connection:
+            left_open = await open_executions(connection, list(ended))
         closed = 0
-        async for workflow in self._client.list_workflows(query):
-            if (outcome := _outcome(workflow)) is not None:
-                async with self._database.statement() as connection:
-                    closed += await finish_execution(connection, outcome)
+        for execution_id in left_open:
+            workflow, outcome = ended[execution_id]
+            if not await self._is_the_last_run(workflow):
+                continue
+            async with self._database.statement() as connection:
+                closed += await finish_execution(connection, outcome)
         if closed:
             _log.warning("Executions were closed after their workflows.", count=closed)
         return closed
+
+    async def _is_the_last_run(self, workflow: WorkflowExecution) -> bool:
+        """Whether nothing carries on after it; a reset ends one run and begins another."""
+        latest = await self._client.get_workflow_handle(workflow.id).describe()
+        return latest.run_id == workflow.run_id
 
 
 def _outcome(workflow: WorkflowExecution) -> RunOutcome | None:
@@ -85,9 +101,13 @@ def _outcome(workflow: WorkflowExecution) -> RunOutcome | None:
     if workflow.status not in _ENDINGS or organization is None:
         return None
     status, reason = _ENDINGS[workflow.status]
-    return RunOutcome(
-        execution_id=UUID(workflow.id.removeprefix(WORKFLOW_PREFIX)),
-        organization_id=UUID(organization),
-        status=status,
-        reason=reason,
-    )
+    try:
+        return RunOutcome(
+            execution_id=UUID(workflow.id.removeprefix(WORKFLOW_PREFIX)),
+            organization_id=UUID(organization),
+            status=status,
+            reason=reason,
+        )
+    except ValueError:
+        # Started by hand under a name of its own; no execution of ours.
+        return None

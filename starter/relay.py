@@ -74,11 +74,13 @@ class Relay:
                 # Also between full batches: what was left behind does not wait for a quiet hour.
                 await self._sweep_when_due()
                 if away:
-                    _log.info("The database is back.")
+                    _log.info("The database can be used again.")
                     away = False
             except (SQLAlchemyError, OSError) as error:
                 if not away:
-                    _log.warning("The database is away; trying again.", error=_first_line(error))
+                    _log.warning(
+                        "The database cannot be used now; trying again.", error=_first_line(error)
+                    )
                     away = True
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
                 continue
@@ -131,7 +133,10 @@ class Relay:
             for execution in decided
             if execution.id in inserted and execution.status is ExecutionStatus.PENDING
         ]
-        return pending, {**_outcomes(events, decided), **unreadable}
+        outcomes = _outcomes(events, decided)
+        for event_id, automations in unreadable.items():
+            outcomes[event_id] += f"; {automations}"
+        return pending, outcomes
 
     async def _match_singly(self, connection: AsyncConnection, events: Sequence[Event]) -> _Matched:
         """Do the same one by one; an event that fails is marked, and costs no other its turn."""

@@ -24,6 +24,7 @@ class Office:
     ) -> None:
         self.url = url
         self.organization_id = organization_id
+        self.newest_client_id: UUID | None = None
         self._connection = connection
 
     @classmethod
@@ -80,6 +81,7 @@ class Office:
         }
         row = await self.insert("clients", **(defaults | columns))
         client_id: UUID = row["id"]
+        self.newest_client_id = client_id
         return client_id
 
     async def add_job(self, job_id: str = "J-2019", **columns: Any) -> str:

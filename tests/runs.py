@@ -48,7 +48,7 @@ async def add_execution(office: Office, status: str = "running", **columns: Any)
 
 
 def new_message(office: Office, execution_id: UUID, **fields: Any) -> NewMessage:
-    """Return a text message to the client, queued, unless *fields* say otherwise."""
+    """Return a text message to the newest client, queued, unless *fields* say otherwise."""
     defaults: dict[str, Any] = {
         "id": new_id(),
         "organization_id": office.organization_id,
@@ -56,6 +56,7 @@ def new_message(office: Office, execution_id: UUID, **fields: Any) -> NewMessage
         "step_id": "text",
         "channel": Channel.SMS,
         "recipient_kind": "client",
+        "recipient_id": office.newest_client_id,
         "status": MessageStatus.QUEUED,
         "recipient": "+12125550123",
         "body_text": "Thank you.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Final
 
 import structlog
 from temporalio.client import Client
@@ -16,7 +18,9 @@ from starter.service import connect_patiently, running_relay
 from starter.stopping import unless_stopped, until_stopped
 from worker.channels import email_channel, sms_channel
 from worker.warmup import warm_up
-from worker.workers import build_workers
+from worker.workers import GRACEFUL_SHUTDOWN, build_workers
+
+_SHUTDOWN_MARGIN: Final = timedelta(seconds=5)
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +66,8 @@ async def _running_workers(
         yield tasks
     finally:
         await _shut_down(workers)
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await email.aclose()
         await sms.aclose()
@@ -69,4 +75,17 @@ async def _running_workers(
 
 
 async def _shut_down(workers: list[Worker]) -> None:
-    await asyncio.gather(*(worker.shutdown() for worker in workers if worker.is_running))
+    """Let the workers finish what is under way; leave what a broken database holds up.
+
+    Local activities wait for their database for ever, and the SDK waits for them. Another
+    worker carries on where this one stops.
+    """
+    patience = GRACEFUL_SHUTDOWN + _SHUTDOWN_MARGIN
+    stopping = [asyncio.create_task(each.shutdown()) for each in workers if each.is_running]
+    if not stopping:
+        return
+    _, pending = await asyncio.wait(stopping, timeout=patience.total_seconds())
+    for task in pending:
+        task.cancel()
+    if pending:
+        _log.warning("The worker leaves with work under way; another one carries on.")

@@ -20,8 +20,8 @@ from workflows.automation import AutomationWorkflow
 
 WORKFLOWS: Final[list[type[Any]]] = [AutomationWorkflow]
 
-# Longer than any deadline inside a send, so that a stop never cuts one short.
-GRACEFUL_SHUTDOWN: Final = timedelta(seconds=60)
+# Longer than all deadlines inside a send together, so that a stop never cuts one short.
+GRACEFUL_SHUTDOWN: Final = timedelta(seconds=90)
 # Workflow tasks are CPU-bound; more at once in one process only makes each slower.
 CONCURRENT_WORKFLOW_TASKS: Final = 10
 CONCURRENT_SENDS: Final = 50

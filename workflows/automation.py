@@ -14,6 +14,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from activities.email import EmailActivities
     from activities.executions import ExecutionActivities
+    from activities.failures import UNUSABLE_DATA
     from activities.rendering import RenderingActivities
     from activities.sms import SmsActivities
     from fixlify.domain import queues
@@ -65,17 +66,22 @@ class AutomationWorkflow:
     @workflow.run
     async def run(self, run: AutomationRun) -> RunOutcome:
         try:
-            plan = await self._fetch_context()
-            for steps in _acts(plan.steps):
-                if steps[0].kind is StepKind.WAIT:
-                    await self._wait(steps[0])
-                else:
-                    await self._send(plan, steps)
+            await self._carry_out(await self._fetch_context())
         except BaseException as error:
             if is_cancelled_exception(error):
                 await self._record(ExecutionStatus.CANCELLED, "the run was cancelled")
-            raise
+                raise
+            if (reason := _unusable_data(error)) is None:
+                raise
+            return await self._record(ExecutionStatus.FAILED, reason)
         return await self._record(*run_status(tuple(self._outcomes)))
+
+    async def _carry_out(self, plan: RunPlan) -> None:
+        for steps in _acts(plan.steps):
+            if steps[0].kind is StepKind.WAIT:
+                await self._wait(steps[0])
+            else:
+                await self._send(plan, steps)
 
     async def _fetch_context(self) -> RunPlan:
         return await workflow.execute_local_activity_method(
@@ -103,7 +109,14 @@ class AutomationWorkflow:
         await workflow.sleep(
             step.duration, summary=f"{step.id}: wait {format_duration(step.duration)}"
         )
-        self._note(StepOutcome(step_id=step.id, kind=step.kind, status=StepStatus.COMPLETED))
+        self._note(
+            StepOutcome(
+                step_id=step.id,
+                position=step.position,
+                kind=step.kind,
+                status=StepStatus.COMPLETED,
+            )
+        )
 
     async def _send(self, plan: RunPlan, steps: list[PlannedStep]) -> None:
         """Render neighbouring messages together and send them side by side."""
@@ -120,20 +133,18 @@ class AutomationWorkflow:
             start_to_close_timeout=DATABASE_TIMEOUT,
             retry_policy=DATABASE_RETRY,
         )
-        outcomes = await asyncio.gather(
+        await asyncio.gather(
             *(
                 self._deliver(step, message)
                 for step, message in zip(steps, rendered.messages, strict=True)
             )
         )
-        for outcome in outcomes:
-            self._note(outcome)
 
-    async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> StepOutcome:
+    async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> None:
         if message.status is not MessageStatus.QUEUED:
-            return _outcome(
-                step, message, SendReceipt(status=message.status, reason=message.reason)
-            )
+            refused = SendReceipt(status=message.status, reason=message.reason)
+            self._note(_outcome(step, message, refused))
+            return
         send = EmailActivities.send_email if step.kind is StepKind.EMAIL else SmsActivities.send_sms
         request = SendRequest(
             message_id=message.message_id, organization_id=self._run.organization_id
@@ -153,9 +164,24 @@ class AutomationWorkflow:
             if is_cancelled_exception(error):
                 raise
             receipt = _failure(error)
-        return _outcome(step, message, receipt)
+        # At once: a run that is cancelled meanwhile still tells what went out.
+        self._note(_outcome(step, message, receipt))
 
     async def _record(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
+        """Write the outcome, whatever happens meanwhile.
+
+        A cancellation that comes now comes too late: everything is done but the writing, and
+        an execution nobody wrote about would stay open.
+        """
+        writing = asyncio.ensure_future(self._write(status, reason))
+        while not writing.done():
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                continue
+        return writing.result()
+
+    async def _write(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
         outcome = RunOutcome(
             execution_id=self._run.execution_id,
             organization_id=self._run.organization_id,
@@ -174,14 +200,15 @@ class AutomationWorkflow:
 
     def _note(self, outcome: StepOutcome) -> None:
         self._outcomes.append(outcome)
+        self._outcomes.sort(key=lambda done: done.position)
         self._show("Running")
 
     def _show(self, headline: str) -> None:
         """Tell the Web UI where the run stands, in Markdown."""
         lines = [
-            f"{place}. `{done.step_id}` {done.kind}: **{done.status}**"
+            f"{done.position}. `{done.step_id}` {done.kind}: **{done.status}**"
             + (f" ({done.reason})" if done.reason else "")
-            for place, done in enumerate(self._outcomes, start=1)
+            for done in self._outcomes
         ]
         workflow.set_current_details("\n".join([headline, "", *lines]))
 
@@ -193,6 +220,14 @@ def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
         numbered, key=lambda item: item[0] if item[1].kind is StepKind.WAIT else -1
     ):
         yield [step for _, step in act]
+
+
+def _unusable_data(error: BaseException) -> str | None:
+    """Return why the run cannot go on, or None when it is not for the data's sake."""
+    cause = error.cause if isinstance(error, ActivityError) else None
+    if isinstance(cause, ApplicationError) and cause.type == UNUSABLE_DATA:
+        return cause.message
+    return None
 
 
 def _failure(error: ActivityError) -> SendReceipt:
@@ -218,6 +253,7 @@ _STEP_STATUS = {
 def _outcome(step: PlannedStep, message: RenderedMessage, receipt: SendReceipt) -> StepOutcome:
     return StepOutcome(
         step_id=step.id,
+        position=step.position,
         kind=step.kind,
         status=_STEP_STATUS.get(receipt.status, StepStatus.FAILED),
         reason=receipt.reason,

@@ -66,9 +66,13 @@ class AutomationRun(Message):
 
 
 class PlannedStep(Message):
-    """One step without its texts. ``duration`` is set for waits, ``to`` for messages."""
+    """One step without its texts. ``duration`` is set for waits, ``to`` for messages.
+
+    ``position`` counts from 1.
+    """
 
     id: str
+    position: int
     kind: StepKind
     to: str | None = None
     duration: timedelta | None = None
@@ -124,9 +128,10 @@ class SendReceipt(Message):
 
 
 class StepOutcome(Message):
-    """How one step ended, and why unless it completed."""
+    """How one step ended, and why unless it completed. ``position`` counts from 1."""
 
     step_id: str
+    position: int
     kind: StepKind
     status: StepStatus
     reason: str | None = None

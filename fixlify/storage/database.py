@@ -55,6 +55,8 @@ class Database:
                 sqlalchemy_url(url),
                 pool_size=pool_size,
                 max_overflow=0,
+                # Errors travel into logs and Temporal; what a statement was about does not.
+                hide_parameters=True,
                 connect_args={
                     **KEEP_ALIVE,
                     "options": f"-c role={role.value} {_LIMITS}",

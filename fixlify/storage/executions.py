@@ -156,6 +156,11 @@ _BEGIN = text("""
     RETURNING e.automation_id, e.automation_version, e.subject_id, v.pinned
 """)
 
+_OPEN = text("""
+    SELECT id FROM automation_execution_logs
+    WHERE id = ANY(:ids) AND status IN ('pending', 'running', 'waiting')
+""")
+
 _STANDING = text("""
     SELECT status FROM automation_execution_logs
     WHERE id = :id AND organization_id = :organization_id
@@ -355,10 +360,11 @@ async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> 
     return result.rowcount == 1
 
 
+async def open_executions(connection: AsyncConnection, ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of *ids* whose execution has no outcome yet."""
+    result = await connection.execute(_OPEN, {"ids": list(ids)})
+    return list(result.scalars())
+
+
 def _steps(outcomes: Sequence[StepOutcome]) -> str:
-    return json.dumps(
-        [
-            {**outcome.model_dump(mode="json"), "position": position}
-            for position, outcome in enumerate(outcomes, start=1)
-        ]
-    )
+    return json.dumps([outcome.model_dump(mode="json") for outcome in outcomes])

@@ -33,6 +33,7 @@ class NewMessage:
     channel: Channel
     recipient_kind: str
     status: MessageStatus
+    recipient_id: UUID | None = None
     reason: str | None = None
     recipient: str | None = None
     sender_name: str | None = None
@@ -74,15 +75,16 @@ _ENTER = text("""
     ),
     entered AS (
         INSERT INTO messages (
-            id, organization_id, execution_id, step_id, channel, recipient_kind, status, reason,
-            recipient, sender_name, reply_to, subject, body_text, body_html
+            id, organization_id, execution_id, step_id, channel, recipient_kind, recipient_id, status,
+            reason, recipient, sender_name, reply_to, subject, body_text, body_html
         )
         SELECT
-            id, organization_id, execution_id, step_id, channel, recipient_kind, status, reason,
-            recipient, sender_name, reply_to, subject, body_text, body_html
+            id, organization_id, execution_id, step_id, channel, recipient_kind, recipient_id, status,
+            reason, recipient, sender_name, reply_to, subject, body_text, body_html
         FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
             id uuid, organization_id uuid, execution_id uuid, step_id text, channel text,
-            recipient_kind text, status text, reason text, recipient text, sender_name text,
+            recipient_kind text, recipient_id uuid, status text, reason text, recipient text,
+            sender_name text,
             reply_to text, subject text, body_text text, body_html text
         )
         ON CONFLICT (execution_id, step_id) DO NOTHING
@@ -100,8 +102,9 @@ _FIND_ENTERED = text("""
 """)
 
 # The last look at the truth, in the same statement that takes the message: consent, the
-# execution and the automation as they are now. Of two attempts, one finds 'queued'; the other
-# finds nothing and must read what became of it.
+# execution and the automation as they are now, and that the job still has the person it was
+# written to. Of two attempts, one finds 'queued'; the other finds nothing and must read what
+# became of it.
 _CLAIM = text("""
     UPDATE messages m
     SET status = 'sending', attempts = m.attempts + 1, sending_at = clock_timestamp(),
@@ -113,6 +116,8 @@ _CLAIM = text("""
     WHERE m.id = :id AND m.organization_id = :organization_id AND m.status = 'queued'
       AND e.id = m.execution_id AND e.status IN ('running', 'waiting')
       AND a.status = 'active'
+      AND m.recipient_id = CASE m.recipient_kind WHEN 'client' THEN j.client_id
+                                                 ELSE j.technician_id END
       AND NOT (m.recipient_kind = 'client' AND
                CASE m.channel WHEN 'email' THEN coalesce(c.email_opted_out, true)
                               ELSE coalesce(c.sms_opted_out, true) END)
@@ -121,12 +126,13 @@ _CLAIM = text("""
 
 _STANDING = text("""
     SELECT m.status, m.reason, m.channel, m.recipient_kind, e.status AS execution_status,
-           a.status AS automation_status, j.id AS job_id, c.email_opted_out, c.sms_opted_out
+           a.status AS automation_status, j.id AS job_id,
+           m.recipient_id = CASE m.recipient_kind WHEN 'client' THEN j.client_id
+                                                  ELSE j.technician_id END AS same_person
     FROM messages m
     JOIN automation_execution_logs e ON e.id = m.execution_id
     JOIN automation_workflows a ON a.id = e.automation_id
     LEFT JOIN jobs j ON j.organization_id = e.organization_id AND j.id = e.subject_id
-    LEFT JOIN clients c ON c.organization_id = j.organization_id AND c.id = j.client_id
     WHERE m.id = :id AND m.organization_id = :organization_id
 """)
 
@@ -138,6 +144,9 @@ _SETTLE = text("""
     WHERE id = :id AND organization_id = :organization_id AND status = ANY(:from_statuses)
     RETURNING id
 """)
+
+# A run that was cancelled during the call left its message unknown; a certain answer ends that.
+_UNTIL_KNOWN = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
 
 
 async def enter_messages(
@@ -198,8 +207,7 @@ class Ledger:
         """Record that the provider took the message."""
         return await self._settle(
             MessageStatus.SENT,
-            # A run that was cancelled during the call left it unknown; now it is known.
-            from_statuses=[MessageStatus.SENDING, MessageStatus.UNKNOWN],
+            from_statuses=_UNTIL_KNOWN,
             provider=provider,
             provider_id=provider_id,
             segments=segments,
@@ -211,7 +219,9 @@ class Ledger:
 
     async def refused(self, reason: str, error_code: str | None) -> SendReceipt:
         """Record that the provider will never take it."""
-        return await self._settle(MessageStatus.FAILED, reason, error_code=error_code)
+        return await self._settle(
+            MessageStatus.FAILED, reason, from_statuses=_UNTIL_KNOWN, error_code=error_code
+        )
 
     async def lost(self, reason: str) -> SendReceipt:
         """Record that nobody knows whether the provider took it."""
@@ -234,8 +244,9 @@ class Ledger:
         if standing["execution_status"] not in ("running", "waiting"):
             execution = f"the execution is {standing['execution_status']}"
             return await self._withdraw(MessageStatus.CANCELLED, execution)
-        if standing["email_opted_out"] is None:
-            return await self._withdraw(MessageStatus.CANCELLED, "the job has no client any more")
+        if not standing["same_person"]:
+            changed = f"the job has another {standing['recipient_kind']} now, or none"
+            return await self._withdraw(MessageStatus.CANCELLED, changed)
         return await self._withdraw(
             MessageStatus.SUPPRESSED, f"the client opted out of {standing['channel']}"
         )

@@ -185,6 +185,9 @@ class AutomationRow(Table):
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "name"),
         _one_of(AutomationStatus),
+        CheckConstraint(
+            "status <> 'active' OR jsonb_array_length(steps) > 0", name="active_has_steps"
+        ),
         # The relay asks for an organization's listening automations at every batch.
         Index(
             "automation_workflows_listening_idx",
@@ -350,6 +353,7 @@ class MessageRow(Table):
     step_id: Mapped[str]
     channel: Mapped[str]
     recipient_kind: Mapped[str]
+    recipient_id: Mapped[UUID | None]
     recipient: Mapped[str | None]
     sender_name: Mapped[str | None]
     reply_to: Mapped[str | None]

@@ -162,8 +162,9 @@ async def broken_run(past: Past, engine_database: Database, office: Office) -> U
     await past.finish(
         execution_id,
         ExecutionStatus.FAILED,
-        StepOutcome(step_id="text", kind=StepKind.SMS, status=StepStatus.COMPLETED),
+        StepOutcome(position=1, step_id="text", kind=StepKind.SMS, status=StepStatus.COMPLETED),
         StepOutcome(
+            position=2,
             step_id="mail",
             kind=StepKind.EMAIL,
             status=StepStatus.FAILED,
@@ -317,7 +318,11 @@ async def test_markup_in_data_is_only_text(past: Past, command_line: CommandLine
         execution_id,
         ExecutionStatus.FAILED,
         StepOutcome(
-            step_id="text", kind=StepKind.SMS, status=StepStatus.FAILED, reason="no [/i] here"
+            position=1,
+            step_id="text",
+            kind=StepKind.SMS,
+            status=StepStatus.FAILED,
+            reason="no [/i] here",
         ),
         reason="text: no [/i] here",
     )

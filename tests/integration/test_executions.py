@@ -31,9 +31,9 @@ from tests.conftest import TEMPLATE
 from tests.office import Office
 from tests.runs import add_execution, new_message
 
-TEXT_SENT = StepOutcome(step_id="text", kind=StepKind.SMS, status=StepStatus.COMPLETED)
+TEXT_SENT = StepOutcome(position=1, step_id="text", kind=StepKind.SMS, status=StepStatus.COMPLETED)
 MAIL_FAILED = StepOutcome(
-    step_id="mail", kind=StepKind.EMAIL, status=StepStatus.FAILED, reason="mailbox full"
+    position=2, step_id="mail", kind=StepKind.EMAIL, status=StepStatus.FAILED, reason="mailbox full"
 )
 FINAL = [
     ExecutionStatus.COMPLETED,

@@ -24,6 +24,7 @@ from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
 from tests.replay.scenarios import SCENARIOS, Scenario
 
+ROOT = Path(__file__).parent.parent.parent
 HISTORIES = Path(__file__).parent / "histories"
 
 
@@ -76,7 +77,8 @@ async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
 
 def _write(file: Path, history: str) -> None:
     file.parent.mkdir(exist_ok=True)
-    file.write_text(history + "\n", encoding="utf-8")
+    # Stack traces name files; where this checkout lies is nobody's business.
+    file.write_text(history.replace(f"{ROOT}/", "") + "\n", encoding="utf-8")
     print(f"recorded {file.stem}")  # noqa: T201 - a script
 
 

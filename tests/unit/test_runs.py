@@ -15,11 +15,13 @@ UNKNOWN, CANCELLED = StepStatus.UNKNOWN, StepStatus.CANCELLED
 
 
 def send(status: StepStatus, step_id: str = "send", reason: str | None = None) -> StepOutcome:
-    return StepOutcome(step_id=step_id, kind=StepKind.EMAIL, status=status, reason=reason)
+    return StepOutcome(
+        position=1, step_id=step_id, kind=StepKind.EMAIL, status=status, reason=reason
+    )
 
 
 def wait(status: StepStatus = DONE) -> StepOutcome:
-    return StepOutcome(step_id="wait", kind=StepKind.WAIT, status=status)
+    return StepOutcome(position=1, step_id="wait", kind=StepKind.WAIT, status=status)
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ HTTP_MEANINGS: Mapping[int, Meaning] = MappingProxyType(
 )
 """Statuses that come without a code of Twilio's."""
 
-# Said by something between us and Twilio that lost sight of a request it had passed on.
-_LOST_ON_THE_WAY = {502, 504}
+# Without Twilio's own code beside them, these may come from something that lost sight of a
+# request it had passed on, or from Twilio after it had taken the message.
+_LOST_ON_THE_WAY = {500, 502, 504}
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str]) -> TransportError:
@@ -105,7 +106,7 @@ def refusal(status: int, text: str, headers: Mapping[str, str]) -> TransportErro
     code = _code(text)
     if code is None and status in _LOST_ON_THE_WAY:
         return OutcomeUnknownError(
-            f"a gateway before Twilio answered {status}; look for the message there"
+            f"Twilio, or a gateway before it, answered {status}; look for the message there"
         )
     fallback = Meaning(FOR_GOOD, "it refuses the message")
     if not 400 <= status < 500:

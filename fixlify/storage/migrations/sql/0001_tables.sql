@@ -109,6 +109,8 @@ CREATE TABLE automation_workflows (
     CONSTRAINT automation_workflows_organization_id_id_key UNIQUE (organization_id, id),
     CONSTRAINT automation_workflows_organization_id_name_key UNIQUE (organization_id, name),
     CONSTRAINT automation_workflows_status_check CHECK (status IN ('draft', 'active', 'paused', 'archived')),
+    CONSTRAINT automation_workflows_active_has_steps_check
+        CHECK (status <> 'active' OR jsonb_array_length(steps) > 0),
     CONSTRAINT automation_workflows_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX automation_workflows_listening_idx ON automation_workflows (organization_id, trigger_type) WHERE status = 'active';
@@ -193,6 +195,7 @@ CREATE TABLE messages (
     step_id text NOT NULL,
     channel text NOT NULL,
     recipient_kind text NOT NULL,
+    recipient_id uuid,
     recipient text,
     sender_name text,
     reply_to text,
