@@ -224,7 +224,8 @@ def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
 
 def _unusable_data(error: BaseException) -> str | None:
     """Return why the run cannot go on, or None when it is not for the data's sake."""
-    cause = error.cause if isinstance(error, ActivityError) else None
+    # A local activity's own error comes bare, an ordinary activity's wrapped.
+    cause = error.cause if isinstance(error, ActivityError) else error
     if isinstance(cause, ApplicationError) and cause.type == UNUSABLE_DATA:
         return cause.message
     return None

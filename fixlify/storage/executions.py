@@ -140,8 +140,8 @@ _MARK_LAUNCHED = text("""
     UPDATE automation_execution_logs SET launched_at = clock_timestamp() WHERE id = ANY(:ids)
 """)
 
-# The first run to come takes the row; a second workflow for it, whatever started it, loses.
-# The same run asking again (a retried activity) is let through.
+# The first workflow to come takes the row; a second one, whatever started it, loses. The same
+# workflow asking again is let through: a retried activity, or a run begun anew by a reset.
 _BEGIN = text("""
     UPDATE automation_execution_logs e
     SET status = CASE e.status WHEN 'pending' THEN 'running' ELSE e.status END,
@@ -152,7 +152,8 @@ _BEGIN = text("""
     WHERE e.id = :id
       AND e.organization_id = :organization_id
       AND v.automation_id = e.automation_id AND v.version = e.automation_version
-      AND (e.status = 'pending' OR (e.status IN ('running', 'waiting') AND e.run_id = :run_id))
+      AND (e.status = 'pending' OR (e.status IN ('running', 'waiting')
+                                    AND e.workflow_id = :workflow_id))
     RETURNING e.automation_id, e.automation_version, e.subject_id, v.pinned
 """)
 
@@ -299,9 +300,9 @@ async def begin_execution(
     workflow_id: str,
     run_id: str,
 ) -> BegunExecution | str:
-    """Give the execution to this run, or return why it may not have it.
+    """Give the execution to this workflow, or return why it may not have it.
 
-    A second call by the same run returns the same.
+    A second call by the same workflow returns the same.
     """
     result = await connection.execute(
         _BEGIN,

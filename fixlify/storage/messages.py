@@ -75,17 +75,16 @@ _ENTER = text("""
     ),
     entered AS (
         INSERT INTO messages (
-            id, organization_id, execution_id, step_id, channel, recipient_kind, recipient_id, status,
-            reason, recipient, sender_name, reply_to, subject, body_text, body_html
+            id, organization_id, execution_id, step_id, channel, recipient_kind, recipient_id,
+            status, reason, recipient, sender_name, reply_to, subject, body_text, body_html
         )
         SELECT
-            id, organization_id, execution_id, step_id, channel, recipient_kind, recipient_id, status,
-            reason, recipient, sender_name, reply_to, subject, body_text, body_html
+            id, organization_id, execution_id, step_id, channel, recipient_kind, recipient_id,
+            status, reason, recipient, sender_name, reply_to, subject, body_text, body_html
         FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
             id uuid, organization_id uuid, execution_id uuid, step_id text, channel text,
             recipient_kind text, recipient_id uuid, status text, reason text, recipient text,
-            sender_name text,
-            reply_to text, subject text, body_text text, body_html text
+            sender_name text, reply_to text, subject text, body_text text, body_html text
         )
         ON CONFLICT (execution_id, step_id) DO NOTHING
         RETURNING id, step_id, status, reason

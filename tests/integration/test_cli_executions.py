@@ -102,6 +102,7 @@ class Past:
             step_id=step_id,
             channel=channel,
             recipient_kind="client",
+            recipient_id=self._office.newest_client_id,
             **{"status": MessageStatus.QUEUED, **parts},
         )
         async with self._database.transaction() as connection:

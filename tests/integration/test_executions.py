@@ -62,7 +62,12 @@ async def begin(
 ) -> BegunExecution | str:
     async with database.statement() as connection:
         return await begin_execution(
-            connection, execution, organization, workflow_id="automation/1", run_id=run_id
+            connection,
+            execution,
+            organization,
+            # The runs of one workflow are one; these are runs of different ones.
+            workflow_id=f"automation/{run_id.removeprefix('run-')}",
+            run_id=run_id,
         )
 
 

@@ -185,7 +185,11 @@ class TestTheLastLook:
         assert isinstance(await book.claim(message), ClaimedMessage)
 
     async def test_a_technician_is_no_client(self, book: Book) -> None:
-        message = await book.enter(recipient_kind="technician")
+        staff = await book.office.insert(
+            "profiles", organization_id=book.office.organization_id, first_name="Daniel"
+        )
+        await book.office.query("UPDATE jobs SET technician_id = %s", staff["id"])
+        message = await book.enter(recipient_kind="technician", recipient_id=staff["id"])
         await book.office.query("UPDATE clients SET sms_opted_out = true")
         assert isinstance(await book.claim(message), ClaimedMessage)
 
@@ -196,7 +200,7 @@ class TestTheLastLook:
             ("UPDATE automation_workflows SET status = 'archived'", "the automation is archived"),
             ("UPDATE automation_workflows SET status = 'draft'", "the automation is draft"),
             ("DELETE FROM jobs", "the job no longer exists"),
-            ("UPDATE jobs SET client_id = NULL", "the job has no client any more"),
+            ("UPDATE jobs SET client_id = NULL", "the job has another client now, or none"),
             (
                 "UPDATE automation_execution_logs SET status = 'cancelled'",
                 "the execution is cancelled",
@@ -300,7 +304,24 @@ class TestSettling:
         assert receipt == SendReceipt(status=status, reason="as it was")
         assert await book.row(message) == before
 
-    @pytest.mark.parametrize("act", ["claim", "released", "refused", "lost"])
+    async def test_a_job_given_to_somebody_else_takes_its_message_along(self, book: Book) -> None:
+        """Consent is the person's, and so is the message."""
+        message = await book.enter()
+        other = await book.office.add_client(first_name="Bob")
+        await book.office.query("UPDATE jobs SET client_id = %s", other)
+        receipt = await book.claim(message)
+        assert isinstance(receipt, SendReceipt)
+        assert receipt.status is MessageStatus.CANCELLED
+
+    async def test_a_certain_refusal_ends_an_unknown_outcome(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        await book.finish(ExecutionStatus.CANCELLED)
+        assert (await book.row(message))["status"] == "unknown"
+        await book.act(message, ACTS["refused"])
+        assert (await book.row(message))["status"] == "failed"
+
+    @pytest.mark.parametrize("act", ["claim", "released", "lost"])
     async def test_what_is_unknown_stays_unknown(self, book: Book, act: str) -> None:
         """Sending it again could be the second time."""
         message = await book.enter()

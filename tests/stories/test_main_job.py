@@ -198,3 +198,15 @@ async def test_one_company_never_sets_off_another(
         assert [event["outcome"] for event in await other.events()] == ["nothing matched"] * 2
     assert not mail.messages
     assert not phone.messages
+
+
+async def test_a_version_nobody_can_read_fails_its_run(office: Office, engine: Engine) -> None:
+    """Asked for again and again, it would keep the run open for ever."""
+    await office.apply(THANKS)
+    await office.query("""UPDATE automation_workflow_versions SET pinned = '{"broken": 1}'""")
+
+    await office.write_status(await office.add_job(), "completed")
+    (execution,) = await engine.settled()
+
+    assert execution["status"] == "failed"
+    assert "stored data cannot be used" in execution["error_message"]

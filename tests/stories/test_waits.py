@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
+import psycopg
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
@@ -140,3 +143,84 @@ async def test_a_cancelled_run_is_recorded_and_sends_nothing_more(
     (execution,) = await office.executions()
     assert (execution["status"], execution["reason"]) == ("cancelled", "the run was cancelled")
     assert not mail.messages
+
+
+async def test_a_run_cancelled_while_one_message_waits_tells_of_the_other(
+    office: Office, engine: Engine, mail: MailCatcher
+) -> None:
+    await office.apply(
+        "name: Both\ntrigger: {type: job_completed}\nsteps:\n"
+        "  - {id: text, type: send_sms, text: Done}\n"
+        "  - {id: mail, type: send_email, subject: Done, text: Done}\n"
+    )
+    client = await office.add_client(phone="+15005555030")
+    await office.write_status(await office.add_job(client_id=client), "completed")
+    await engine.relay_everything()
+
+    async def mail_is_out() -> object:
+        return await office.query(
+            "SELECT 1 FROM messages m JOIN messages t USING (execution_id)"
+            " WHERE m.status = 'sent' AND t.status = 'queued' AND t.attempts > 0"
+        )
+
+    await eventually(mail_is_out)
+    (execution,) = await office.executions()
+    handle = engine.handle(execution["id"])
+
+    async def the_run_knows() -> bool:
+        happened = [event.event_type for event in (await handle.fetch_history()).events]
+        sent = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+        if sent not in happened:
+            return False
+        after = happened[happened.index(sent) :]
+        return EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in after
+
+    await eventually(the_run_knows)
+    await handle.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await engine.handle(execution["id"]).result()
+
+    steps = await office.query("SELECT step_id, position, status FROM automation_step_logs")
+    assert [tuple(step.values()) for step in steps] == [("mail", 2, "completed")]
+    assert [m["status"] for m in await office.messages()] == ["cancelled", "sent"]
+
+
+async def test_a_cancellation_during_the_last_record_comes_too_late(
+    office: Office, engine: Engine
+) -> None:
+    """Everything is done but the writing; an execution nobody wrote about would stay open."""
+    await office.apply(FOLLOW_UP.replace("for: 30d", "for: 1s"))
+    client = await office.add_client(email="slow@example.com")
+    await office.write_status(await office.add_job(client_id=client), "completed")
+    await engine.relay_everything()
+
+    async def mailing() -> object:
+        return await office.query(
+            "SELECT 1 FROM messages WHERE channel = 'email' AND status = 'sending'"
+        )
+
+    await eventually(mailing)
+    (execution,) = await office.executions()
+    handle = engine.handle(execution["id"])
+    async with await psycopg.AsyncConnection.connect(office.url) as somebody:
+        await somebody.execute("SELECT 1 FROM automation_execution_logs FOR UPDATE")
+
+        async def recording() -> object:
+            return await office.query(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND position('abandoned' IN query) > 0"
+            )
+
+        await eventually(recording)
+        await handle.cancel()
+
+        async def heard() -> bool:
+            return (await handle.describe()).raw_description.workflow_extended_info.cancel_requested
+
+        await eventually(heard)
+    # Temporal may call the workflow cancelled or completed; what was written first stands.
+    with suppress(WorkflowFailureError):
+        await handle.result()
+
+    (execution,) = await office.executions()
+    assert (execution["status"], execution["reason"]) == ("completed", None)

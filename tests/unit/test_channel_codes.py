@@ -84,7 +84,7 @@ def answer(code: int | None, status: int = 400, **headers: str) -> tuple[int, st
         (None, 400, True),
         (None, 401, False),
         (None, 302, False),
-        (None, 500, False),
+        (None, 501, False),
     ],
 )
 def test_a_code_of_twilio(code: int | None, status: int, permanent: bool) -> None:

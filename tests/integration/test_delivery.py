@@ -1,0 +1,53 @@
+"""The way of one message through the send activities, where timing matters."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.delivery import deliver
+from fixlify.channels import Accepted
+from fixlify.domain.ids import new_id
+from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
+from fixlify.storage.database import Database
+from fixlify.storage.messages import ClaimedMessage, enter_messages
+from tests.office import Office
+from tests.runs import add_execution, new_message
+
+
+async def _queued(office: Office, database: Database) -> SendRequest:
+    await office.apply(
+        "name: Text\ntrigger: {type: job_completed}\nsteps: [{id: text, type: send_sms, text: Hi}]"
+    )
+    await office.add_job()
+    execution_id = await add_execution(office)
+    message = new_message(office, execution_id, id=new_id())
+    async with database.transaction() as connection:
+        await enter_messages(connection, execution_id, [message])
+    return SendRequest(message_id=message.id, organization_id=office.organization_id)
+
+
+async def _accept(message: ClaimedMessage) -> Accepted:
+    return Accepted(provider="somebody", provider_id="1")
+
+
+async def test_a_claim_that_waits_for_the_database_is_alive(
+    office: Office, engine_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for dead, it would be followed by a second attempt that finds the first one's claim."""
+    monkeypatch.setattr("activities.delivery.HEARTBEAT_INTERVAL", timedelta(milliseconds=10))
+    request = await _queued(office, engine_database)
+    environment = ActivityEnvironment()
+    beaten = asyncio.Event()
+    environment.on_heartbeat = lambda *_: beaten.set()
+
+    async with await psycopg.AsyncConnection.connect(office.url) as somebody:
+        await somebody.execute("SELECT 1 FROM messages FOR UPDATE")
+        sending = asyncio.create_task(environment.run(deliver, engine_database, request, _accept))
+        await asyncio.wait_for(beaten.wait(), 10)
+        assert not sending.done()
+    assert await sending == SendReceipt(status=MessageStatus.SENT)
