@@ -186,7 +186,7 @@ class AutomationRow(Table):
         UniqueConstraint("organization_id", "name"),
         _one_of(AutomationStatus),
         CheckConstraint(
-            "status <> 'active' OR jsonb_array_length(steps) > 0", name="active_has_steps"
+            "status <> 'active' OR steps <> '[]'::jsonb", name="active_has_steps"
         ),
         # The relay asks for an organization's listening automations at every batch.
         Index(

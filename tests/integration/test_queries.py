@@ -51,7 +51,7 @@ GROWN = """
                                       trigger_config, steps, version)
         SELECT n_to_id(n), n_to_id(1 + n % 50), 'Automation ' || n,
                CASE n % 3 WHEN 0 THEN 'active' ELSE 'paused' END,
-               CASE n % 2 WHEN 0 THEN 'job_completed' ELSE 'job_created' END, '{}', '[]', 1
+               CASE n % 2 WHEN 0 THEN 'job_completed' ELSE 'job_created' END, '{}', '[{}]', 1
         FROM generate_series(1, 2000) n;
     INSERT INTO automation_workflow_versions (automation_id, version, organization_id, pinned)
         SELECT id, generate_series(1, 10), organization_id, '{}' FROM automation_workflows;
@@ -101,7 +101,7 @@ OUTCOME = {
 ENGINE: dict[str, tuple[TextClause, dict[str, Any], set[str]]] = {
     "claim events": (
         events._CLAIM,
-        {"batch": 100},
+        {"batch": 100, "known": events._KNOWN},
         {"automation_events_unprocessed_idx"},
     ),
     "mark events": (
@@ -135,6 +135,11 @@ ENGINE: dict[str, tuple[TextClause, dict[str, Any], set[str]]] = {
     ),
     "mark launched": (
         executions._MARK_LAUNCHED,
+        {"ids": [EXECUTION]},
+        {"automation_execution_logs_pkey"},
+    ),
+    "open executions": (
+        executions._OPEN,
         {"ids": [EXECUTION]},
         {"automation_execution_logs_pkey"},
     ),

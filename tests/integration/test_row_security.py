@@ -334,7 +334,7 @@ class TestWriting:
             """
             INSERT INTO automation_workflows
                 (id, organization_id, name, status, trigger_type, trigger_config, steps, version)
-            VALUES (gen_random_uuid(), :a, 'Evil', 'active', 'job_completed', '{}', '[]', 1)
+            VALUES (gen_random_uuid(), :a, 'Evil', 'active', 'job_completed', '{}', '[{}]', 1)
             """,
             """
             INSERT INTO automation_workflow_versions
@@ -353,7 +353,7 @@ class TestWriting:
             """
             INSERT INTO automation_workflows
                 (id, organization_id, name, status, trigger_type, trigger_config, steps, version)
-            VALUES (:a_automation, :b, 'Evil', 'active', 'job_completed', '{}', '[]', 1)
+            VALUES (:a_automation, :b, 'Evil', 'active', 'job_completed', '{}', '[{}]', 1)
             ON CONFLICT (id) DO UPDATE SET status = 'paused'
             """,
         ],

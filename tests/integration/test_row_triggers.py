@@ -371,3 +371,12 @@ class TestTheWriteNeverFails:
             await office.query("SET statement_timeout = '10s'")
             await update(office, "status = 'completed'")
         assert await changes(office) == [("scheduled", "completed")]
+
+
+async def test_an_automation_cannot_be_made_active_without_steps(office: Office) -> None:
+    """Not by plain SQL either: a run with nothing to do would call itself completed."""
+    applied = await office.apply("name: Empty\ntrigger: {type: job_created}")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await office.query(
+            "UPDATE automation_workflows SET status = 'active' WHERE id = %s", applied.automation.id
+        )

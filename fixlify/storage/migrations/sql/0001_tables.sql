@@ -110,7 +110,7 @@ CREATE TABLE automation_workflows (
     CONSTRAINT automation_workflows_organization_id_name_key UNIQUE (organization_id, name),
     CONSTRAINT automation_workflows_status_check CHECK (status IN ('draft', 'active', 'paused', 'archived')),
     CONSTRAINT automation_workflows_active_has_steps_check
-        CHECK (status <> 'active' OR jsonb_array_length(steps) > 0),
+        CHECK (status <> 'active' OR steps <> '[]'::jsonb),
     CONSTRAINT automation_workflows_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX automation_workflows_listening_idx ON automation_workflows (organization_id, trigger_type) WHERE status = 'active';
