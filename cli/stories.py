@@ -90,7 +90,7 @@ def print_story(story: ExecutionStory, link: str | None) -> None:
     console.print(_happenings(story))
     if story.steps:
         console.print(Text("\nSteps", style="bold"))
-        console.print(_steps(story.steps))
+        console.print(_steps(story.steps, execution.waiting_for))
     if story.messages:
         console.print(Text("\nMessages", style="bold"))
         for message in story.messages:
@@ -143,10 +143,14 @@ def _what_changed(story: ExecutionStory) -> str:
     return printable(f"job {subject} changed its status: {before} → {after}")
 
 
-def _steps(steps: Sequence[PastStep]) -> Table:
+def _steps(steps: Sequence[PastStep], waiting_for: str | None) -> Table:
     table = _grid()
+    # "cool-down until 2026-11-23 10:00 UTC": the step's id comes first and has no spaces.
+    waiting_step = (waiting_for or "").partition(" ")[0]
     for step in steps:
         status = step.status.value if step.status else "not reached"
+        if step.status is None and step.id == waiting_step:
+            status = "waiting"
         style = STYLES.get(status, "dim" if step.status is None else "")
         table.add_row(
             Text("  " + _MARKS.get(status, _NOT_REACHED), style),

@@ -185,9 +185,7 @@ class AutomationRow(Table):
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "name"),
         _one_of(AutomationStatus),
-        CheckConstraint(
-            "status <> 'active' OR steps <> '[]'::jsonb", name="active_has_steps"
-        ),
+        CheckConstraint("status <> 'active' OR steps <> '[]'::jsonb", name="active_has_steps"),
         # The relay asks for an organization's listening automations at every batch.
         Index(
             "automation_workflows_listening_idx",
