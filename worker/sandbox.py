@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
@@ -66,10 +66,13 @@ def _keep_bytecode() -> None:
 
     The sandbox imports the workflow's file anew for every run; without bytecode it would also
     compile it anew, for milliseconds each time. Images set PYTHONDONTWRITEBYTECODE to stay
-    small, which this respects: the folder is temporary.
+    small, which this respects: the folder is temporary, and one for all processes of a user.
     """
     if not sys.dont_write_bytecode:
         return
-    sys.pycache_prefix = tempfile.mkdtemp(prefix="fixlify-bytecode-")
-    atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
-    sys.dont_write_bytecode = False
+    folder = Path(tempfile.gettempdir()) / f"fixlify-bytecode-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+        # Anybody else's could hold code that is not ours.
+        sys.pycache_prefix = str(folder)
+        sys.dont_write_bytecode = False
