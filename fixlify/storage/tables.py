@@ -1,7 +1,6 @@
 """The tables, as SQLAlchemy knows them; migrations create them, a test compares the two.
 
-Business tables are a reference schema: a company with its own provides views of these
-shapes, and the engine reads only the columns named here.
+Business tables are a reference schema; the engine reads only the columns named here.
 """
 
 from __future__ import annotations

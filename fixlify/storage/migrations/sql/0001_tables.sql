@@ -1,5 +1,5 @@
 -- The business tables the engine reads, the automation tables, and the ledger.
--- Business tables are a reference schema; see docs/connect.md for views of your own.
+-- Business tables are a reference schema; the engine reads only the columns named here.
 
 CREATE TABLE organizations (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
