@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from temporalio.client import Client
 from temporalio.common import (
+    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -71,6 +72,8 @@ class Launcher:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     request_eager_start=self._eager,
+                    # Its activities inherit it: in every queue the companies take turns.
+                    priority=Priority(fairness_key=str(execution.organization_id)),
                     rpc_timeout=RPC_TIMEOUT,
                     static_summary=_summary(execution),
                     static_details=_details(execution),

@@ -141,6 +141,13 @@ class TestWhatAPersonSees:
             "FixlifyTrigger": "job_status_changed",
         }
 
+    async def test_companies_take_turns(self, started: Started) -> None:
+        """The queues are shared; a company with a backlog must not hold up the others."""
+        one = execution()
+        await started.launch(one)
+        info = (await started.handle(one).describe()).raw_description.workflow_execution_info
+        assert info.priority.fairness_key == str(one.organization_id)
+
     async def test_nothing_personal_is_in_it(
         self, started: Started, office: Office, engine_database: Database
     ) -> None:
