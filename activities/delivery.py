@@ -52,7 +52,14 @@ async def deliver(
             refused for good, or when nobody knows whether it took it.
     """
     async with _heartbeat():
-        return await _deliver(database, request, hand_over)
+        sending = asyncio.ensure_future(_deliver(database, request, hand_over))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            # A run cancelled in the middle of a call cannot call the message back. The call has
+            # deadlines of its own, and only its answer tells what became of the message.
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
 
 
 async def _deliver(
@@ -90,12 +97,6 @@ async def _deliver(
         raise _failure(
             str(error), TransportError, permanent=error.permanent, retry_after=error.retry_after
         ) from error
-    except asyncio.CancelledError:
-        # The worker is stopping and could not wait: whether it went out, nobody can say.
-        await _recorded(
-            database, request, lambda ledger: ledger.lost("the worker stopped during the call")
-        )
-        raise
 
     return await _recorded(
         database,

@@ -73,7 +73,7 @@ class Reconciler:
             f"CloseTime > '{since}'"
         )
         ended = {
-            outcome.execution_id: (workflow, outcome)
+            outcome.execution_id: workflow.id
             async for workflow in self._client.list_workflows(query)
             if (outcome := _outcome(workflow)) is not None
         }
@@ -81,22 +81,18 @@ class Reconciler:
             left_open = await open_executions(connection, list(ended))
         closed = 0
         for execution_id in left_open:
-            workflow, outcome = ended[execution_id]
-            if not await self._is_the_last_run(workflow):
-                continue
-            async with self._database.statement() as connection:
-                closed += await finish_execution(connection, outcome)
+            # A reset ends one run and begins another; the newest one tells.
+            newest = await self._client.get_workflow_handle(ended[execution_id]).describe()
+            if (outcome := _outcome(newest)) is not None:
+                async with self._database.statement() as connection:
+                    closed += await finish_execution(connection, outcome)
         if closed:
             _log.warning("Executions were closed after their workflows.", count=closed)
         return closed
 
-    async def _is_the_last_run(self, workflow: WorkflowExecution) -> bool:
-        """Whether nothing carries on after it; a reset ends one run and begins another."""
-        latest = await self._client.get_workflow_handle(workflow.id).describe()
-        return latest.run_id == workflow.run_id
-
 
 def _outcome(workflow: WorkflowExecution) -> RunOutcome | None:
+    """Return what the end of *workflow* means; None when it goes on, ended well, or is not ours."""
     organization = workflow.typed_search_attributes.get(temporal.ORGANIZATION)
     if workflow.status not in _ENDINGS or organization is None:
         return None

@@ -51,3 +51,26 @@ async def test_a_claim_that_waits_for_the_database_is_alive(
         await asyncio.wait_for(beaten.wait(), 10)
         assert not sending.done()
     assert await sending == SendReceipt(status=MessageStatus.SENT)
+
+
+async def test_a_cancelled_run_waits_for_the_answer_of_a_call_under_way(
+    office: Office, engine_database: Database
+) -> None:
+    """The message cannot be called back, and its answer is the only way to know."""
+    request = await _queued(office, engine_database)
+    environment = ActivityEnvironment()
+    called, answered = asyncio.Event(), asyncio.Event()
+
+    async def slowly(message: ClaimedMessage) -> Accepted:
+        called.set()
+        await answered.wait()
+        return await _accept(message)
+
+    sending = asyncio.create_task(environment.run(deliver, engine_database, request, slowly))
+    await asyncio.wait_for(called.wait(), 10)
+    environment.cancel()
+    answered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+    assert [message["status"] for message in await office.messages()] == ["sent"]

@@ -112,7 +112,15 @@ async def test_a_reset_run_is_not_an_ended_one(
     await eventually(lists_the_old_run)
     assert await Reconciler(engine.client, engine_database).reconcile() == 0
     assert [e["status"] for e in await office.executions()] == ["waiting"]
+
     await handle.terminate()
+
+    async def is_reconciled() -> bool:
+        await Reconciler(engine.client, engine_database).reconcile()
+        return [e["status"] for e in await office.executions()] == ["cancelled"]
+
+    # Two ended runs of one workflow are listed now; the newer one counts.
+    await eventually(is_reconciled)
 
 
 @pytest.mark.parametrize("workflow_id", ["by-hand", "automation/by-hand"])
