@@ -11,12 +11,21 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import computed_field
 
+from fixlify.domain.events import SubjectType
 from fixlify.domain.models import Frozen
+
+
+class Subject(NamedTuple):
+    """What facts are asked about: one row of one organization."""
+
+    organization_id: UUID
+    type: SubjectType
+    id: str
 
 
 class Organization(Frozen):

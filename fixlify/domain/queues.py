@@ -7,3 +7,4 @@ from typing import Final
 AUTOMATIONS: Final = "automations"
 EMAIL: Final = "email"
 SMS: Final = "sms"
+SWEEPS: Final = "sweeps"

@@ -27,11 +27,12 @@ class ExecutionStatus(StrEnum):
 class MessageStatus(StrEnum):
     """Where a message stands in the ledger.
 
-    ``queued`` may be sent; ``sending`` is in a provider's hands; ``sent``, ``failed``,
-    ``suppressed``, ``cancelled`` and ``unknown`` are outcomes.
+    ``queued`` may be sent; ``held`` waits until it may; ``sending`` is in a provider's hands;
+    ``sent``, ``failed``, ``suppressed``, ``cancelled`` and ``unknown`` are outcomes.
     """
 
     QUEUED = "queued"
+    HELD = "held"
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"

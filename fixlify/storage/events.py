@@ -10,25 +10,41 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fixlify.domain.events import Event, EventType
+from fixlify.domain.events import Event, EventType, SubjectType
 from fixlify.storage.facts import READABLE
 
 CHANNEL: Final = "automation_events"
 """What the row triggers NOTIFY."""
+
+SWEPT_PER_BATCH: Final = 25
+"""How much of one batch may be what sweeps found."""
 
 _KNOWN: Final = [event_type.value for event_type in EventType]
 
 # SKIP LOCKED lets several relays share the work; the losing side simply sees other rows.
 # Migrations run before the code that knows their events: a type that is new here is left for
 # the relay that comes after us.
+#
+# What happened just now comes first. What a sweep found by the thousand fills the rest of a
+# batch, and never so much of it that the next text "we are on our way" waits for its launches.
 _CLAIM = text(f"""
-    SELECT id, organization_id, event_type, subject_id, data,
-           CASE WHEN occurred_at {READABLE} THEN occurred_at END AS occurred_at
-    FROM automation_events
-    WHERE processed_at IS NULL AND event_type = ANY(:known)
+    WITH happened AS (
+        SELECT * FROM automation_events
+        WHERE processed_at IS NULL AND automation_id IS NULL AND event_type = ANY(:known)
+        ORDER BY id
+        LIMIT :batch
+        FOR UPDATE SKIP LOCKED
+    ), swept AS (
+        SELECT * FROM automation_events
+        WHERE processed_at IS NULL AND automation_id IS NOT NULL AND event_type = ANY(:known)
+        ORDER BY id
+        LIMIT least(:swept, :batch - (SELECT count(*) FROM happened))
+        FOR UPDATE SKIP LOCKED
+    )
+    SELECT id, organization_id, event_type, subject_type, subject_id, data, automation_id,
+           occurrence_key, CASE WHEN occurred_at {READABLE} THEN occurred_at END AS occurred_at
+    FROM (SELECT * FROM happened UNION ALL SELECT * FROM swept) AS claimed
     ORDER BY id
-    LIMIT :batch
-    FOR UPDATE SKIP LOCKED
 """)  # noqa: S608 - a constant
 
 _MARK_PROCESSED = text("""
@@ -55,10 +71,14 @@ class ClaimedEvents:
 
 
 async def claim_events(connection: AsyncConnection, batch: int) -> ClaimedEvents:
-    """Lock up to *batch* unprocessed events, oldest first, until the transaction ends."""
+    """Lock up to *batch* unprocessed events, oldest first, until the transaction ends.
+
+    Of what sweeps found it is ``SWEPT_PER_BATCH`` at most, after everything else.
+    """
     events: list[Event] = []
     unreadable: dict[int, str] = {}
-    for row in (await connection.execute(_CLAIM, {"batch": batch, "known": _KNOWN})).mappings():
+    claim = {"batch": batch, "swept": SWEPT_PER_BATCH, "known": _KNOWN}
+    for row in (await connection.execute(_CLAIM, claim)).mappings():
         try:
             events.append(_event(row))
         except (ValueError, AttributeError) as error:
@@ -75,12 +95,16 @@ async def mark_processed(connection: AsyncConnection, outcomes: Mapping[int, str
 
 def _event(row: Mapping[Any, Any]) -> Event:
     data = row["data"]
+    if not isinstance(data, dict):
+        raise ValueError("data is no object")
     return Event(
         id=row["id"],
         organization_id=row["organization_id"],
         type=EventType(row["event_type"]),
+        subject_type=SubjectType(row["subject_type"]),
         subject_id=row["subject_id"],
-        before=data.get("before"),
-        after=data.get("after"),
+        data=data,
         occurred_at=row["occurred_at"],
+        automation_id=row["automation_id"],
+        occurrence_key=row["occurrence_key"],
     )

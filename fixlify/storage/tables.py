@@ -5,7 +5,7 @@ Business tables are a reference schema; the engine reads only the columns named 
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -131,6 +131,7 @@ class JobRow(Table):
         ),
         Index(None, "organization_id", "client_id"),
         Index(None, "organization_id", "technician_id"),
+        Index(None, "organization_id", "schedule_start"),
     )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
@@ -144,6 +145,7 @@ class JobRow(Table):
     address: Mapped[str | None]
     schedule_start: Mapped[datetime | None]
     schedule_end: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
     total: Mapped[Decimal | None]
     lead_source: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
@@ -162,6 +164,7 @@ class InvoiceRow(Table):
         UniqueConstraint("organization_id", "id"),
         Index(None, "organization_id", "client_id"),
         Index(None, "organization_id", "job_id"),
+        Index(None, "organization_id", "due_date", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
@@ -174,6 +177,109 @@ class InvoiceRow(Table):
     amount_paid: Mapped[Decimal] = mapped_column(server_default=text("0"))
     due_date: Mapped[date | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class EstimateRow(Table):
+    """An offer to a client."""
+
+    __tablename__ = "estimates"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "client_id"], ["clients.organization_id", "clients.id"]
+        ),
+        ForeignKeyConstraint(["organization_id", "job_id"], ["jobs.organization_id", "jobs.id"]),
+        UniqueConstraint("organization_id", "id"),
+        Index(None, "organization_id", "client_id"),
+        Index(None, "organization_id", "job_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    client_id: Mapped[UUID | None]
+    job_id: Mapped[str | None]
+    number: Mapped[str | None]
+    title: Mapped[str | None]
+    status: Mapped[str | None]
+    total: Mapped[Decimal | None]
+    valid_until: Mapped[date | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class PaymentRow(Table):
+    """Money that came in."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "invoice_id"], ["invoices.organization_id", "invoices.id"]
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "client_id"], ["clients.organization_id", "clients.id"]
+        ),
+        UniqueConstraint("organization_id", "id"),
+        Index(None, "organization_id", "invoice_id"),
+        Index(None, "organization_id", "client_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    invoice_id: Mapped[UUID | None]
+    client_id: Mapped[UUID | None]
+    amount: Mapped[Decimal | None]
+    method: Mapped[str | None]
+    paid_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class TaskRow(Table):
+    """Something a member of staff is to do."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "client_id"], ["clients.organization_id", "clients.id"]
+        ),
+        ForeignKeyConstraint(["organization_id", "job_id"], ["jobs.organization_id", "jobs.id"]),
+        ForeignKeyConstraint(
+            ["organization_id", "assignee_id"], ["profiles.organization_id", "profiles.id"]
+        ),
+        UniqueConstraint("organization_id", "id"),
+        Index(None, "organization_id", "client_id"),
+        Index(None, "organization_id", "job_id"),
+        Index(None, "organization_id", "assignee_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    client_id: Mapped[UUID | None]
+    job_id: Mapped[str | None]
+    assignee_id: Mapped[UUID | None]
+    title: Mapped[str | None]
+    description: Mapped[str | None]
+    status: Mapped[str | None]
+    due_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class InboundMessageRow(Table):
+    """A text message somebody sent to the company."""
+
+    __tablename__ = "inbound_messages"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "client_id"], ["clients.organization_id", "clients.id"]
+        ),
+        UniqueConstraint("organization_id", "id"),
+        Index(None, "organization_id", "client_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    client_id: Mapped[UUID | None]
+    from_number: Mapped[str | None]
+    to_number: Mapped[str | None]
+    body: Mapped[str | None]
+    received_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
 
 class AutomationRow(Table):
@@ -192,6 +298,8 @@ class AutomationRow(Table):
             "trigger_type",
             postgresql_where=text("status = 'active'"),
         ),
+        # Sweeps ask who waits for their kind, in all organizations.
+        Index(None, "trigger_type", postgresql_where=text("status IN ('active', 'paused')")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -206,6 +314,7 @@ class AutomationRow(Table):
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    activated_at: Mapped[datetime | None]
 
 
 class AutomationVersionRow(Table):
@@ -228,12 +337,51 @@ class AutomationVersionRow(Table):
 
 
 class EventRow(Table):
-    """The outbox. No foreign key and no check: recording must never fail a business write."""
+    """The outbox. No foreign key and no check: recording must never fail a business write.
+
+    ``automation_id`` and ``occurrence_key`` are set by sweeps, ``source_key`` by callers.
+    """
 
     __tablename__ = "automation_events"
     __table_args__ = (
         Index(
-            "automation_events_unprocessed_idx", "id", postgresql_where=text("processed_at IS NULL")
+            "automation_events_unprocessed_idx",
+            "id",
+            postgresql_where=text("processed_at IS NULL AND automation_id IS NULL"),
+        ),
+        Index(
+            "automation_events_swept_idx",
+            "id",
+            postgresql_where=text("processed_at IS NULL AND automation_id IS NOT NULL"),
+        ),
+        Index(
+            "automation_events_occurrence_idx",
+            "automation_id",
+            "occurrence_key",
+            unique=True,
+            postgresql_where=text("automation_id IS NOT NULL"),
+        ),
+        Index(
+            "automation_events_source_idx",
+            "organization_id",
+            "source_key",
+            unique=True,
+            postgresql_where=text("source_key IS NOT NULL"),
+        ),
+        Index(
+            "automation_events_job_history_idx",
+            "organization_id",
+            "subject_id",
+            "occurred_at",
+            postgresql_where=text(
+                "event_type IN ('job_created', 'job_status_changed', 'job_scheduled')"
+            ),
+        ),
+        Index(
+            "automation_events_job_status_idx",
+            "organization_id",
+            "occurred_at",
+            postgresql_where=text("event_type IN ('job_created', 'job_status_changed')"),
         ),
     )
 
@@ -246,6 +394,9 @@ class EventRow(Table):
     occurred_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     processed_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
+    automation_id: Mapped[UUID | None]
+    occurrence_key: Mapped[str | None]
+    source_key: Mapped[str | None]
 
 
 class ExecutionRow(Table):
@@ -284,7 +435,8 @@ class ExecutionRow(Table):
         ),
         Index(None, "created_at"),
         Index(None, "organization_id", "created_at"),
-        # automation_analytics asks for one day.
+        # Analytics are recomputed for the days whose executions ended lately.
+        Index(None, "completed_at"),
         Index("automation_execution_logs_day_idx", text("((created_at AT TIME ZONE 'UTC')::date)")),
     )
 
@@ -340,7 +492,7 @@ class MessageRow(Table):
         Index(
             "messages_open_idx",
             "created_at",
-            postgresql_where=text("status IN ('queued', 'sending', 'unknown')"),
+            postgresql_where=text("status IN ('queued', 'held', 'sending', 'unknown')"),
         ),
     )
 
@@ -370,18 +522,112 @@ class MessageRow(Table):
 
 
 class ScheduleRow(Table):
-    """A schedule that should exist; the schedules commands reconcile Temporal to it."""
+    """A schedule that should exist; the schedules commands reconcile Temporal to it.
+
+    ``id`` is the schedule's id in Temporal. ``organization_id`` is None for the sweeps that
+    serve all organizations of a time zone. ``problem`` says why Temporal did not take it.
+    """
 
     __tablename__ = "automation_schedules"
     __table_args__ = (Index(None, "organization_id"),)
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
+    id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[UUID | None] = mapped_column(ForeignKey("organizations.id"))
-    name: Mapped[str] = mapped_column(unique=True)
+    automation_id: Mapped[UUID | None]
+    name: Mapped[str]
     schedule: Mapped[str]
-    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    time_zone: Mapped[str]
     active: Mapped[bool] = mapped_column(server_default=text("true"))
-    last_run_at: Mapped[datetime | None]
-    last_status: Mapped[str | None]
+    paused_reason: Mapped[str | None]
+    catch_up: Mapped[str]
+    specification: Mapped[dict[str, Any]]
+    content_hash: Mapped[str]
+    synced_hash: Mapped[str | None]
+    synced_at: Mapped[datetime | None]
+    problem: Mapped[str | None]
     next_run_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class ScheduleRunRow(Table):
+    """One run of a schedule; ``id`` is its workflow run's. Outlives the schedule."""
+
+    __tablename__ = "automation_schedule_runs"
+    __table_args__ = (
+        CheckConstraint("status IN ('running', 'completed', 'failed')", name="status"),
+        Index(None, "schedule_id", "started_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    schedule_id: Mapped[str]
+    organization_id: Mapped[UUID | None] = mapped_column(ForeignKey("organizations.id"))
+    scheduled_at: Mapped[datetime]
+    started_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    finished_at: Mapped[datetime | None]
+    status: Mapped[str]
+    looked_at: Mapped[int | None]
+    found: Mapped[int | None]
+    error_message: Mapped[str | None]
+
+
+class AnalyticsRow(Table):
+    """What one automation did on one UTC day; recomputed, never incremented."""
+
+    __tablename__ = "automation_analytics"
+    __table_args__ = (Index(None, "organization_id", "date"), Index(None, "date"))
+
+    organization_id: Mapped[UUID]
+    automation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    date: Mapped[date] = mapped_column(primary_key=True)
+    executions: Mapped[int]
+    completed: Mapped[int]
+    failed: Mapped[int]
+    skipped: Mapped[int]
+    cancelled: Mapped[int]
+    open: Mapped[int]
+    emails_sent: Mapped[int]
+    sms_sent: Mapped[int]
+    messages_not_sent: Mapped[int]
+    average_duration: Mapped[timedelta | None]
+    computed_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class StopRow(Table):
+    """The emergency stop of one organization, or of all where ``organization_id`` is None."""
+
+    __tablename__ = "automation_stops"
+    __table_args__ = (UniqueConstraint("organization_id", postgresql_nulls_not_distinct=True),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_RANDOM_ID)
+    organization_id: Mapped[UUID | None] = mapped_column(ForeignKey("organizations.id"))
+    reason: Mapped[str | None]
+    stopped_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class ApiKeyRow(Table):
+    """A key of the HTTP API; the key itself is kept nowhere."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("organization_id", "name"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    name: Mapped[str]
+    prefix: Mapped[str]
+    key_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class ApiRequestRow(Table):
+    """The answer to a request with an ``Idempotency-Key``, for when it comes again."""
+
+    __tablename__ = "api_requests"
+    __table_args__ = (Index(None, "created_at"),)
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[str]
+    response: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))

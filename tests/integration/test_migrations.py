@@ -215,7 +215,7 @@ async def both_roles_work(url: str) -> None:
                 await connection.execute(text("UPDATE jobs SET status = 'completed'"))
             async with engine.transaction() as connection:
                 claimed = await claim_events(connection, 10)
-                assert [event.after for event in claimed.events] == ["scheduled", "completed"]
+                assert {event.after for event in claimed.events} >= {"scheduled", "completed"}
                 await mark_processed(connection, {event.id: "x" for event in claimed.events})
         finally:
             await app.close()
