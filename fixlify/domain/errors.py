@@ -3,6 +3,8 @@
     FixlifyError
     ├── ConfigurationError          a setting is missing or wrong
     ├── DefinitionError             an automation that cannot be stored (carries its Problems)
+    ├── EventsRefusedError          events reported from outside (carries their Problems)
+    │   └── TooManyEventsError      more of them than one request may hold
     ├── NotFoundError               something was asked for by a name nobody has
     ├── RenderError                 a template could not become a message
     ├── RecipientError              a person cannot be reached: no address, or not a valid one
@@ -54,6 +56,25 @@ class DefinitionError(FixlifyError):
         self.source = source
         self.problems = problems
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class EventsRefusedError(FixlifyError):
+    """Events reported from outside are refused; none of them is recorded.
+
+    The problems' paths are JSON pointers (``/events/3/name``) into what was sent.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
+
+
+class TooManyEventsError(EventsRefusedError):
+    """There are more events than one request may hold."""
+
+    def __init__(self, count: int, at_most: int) -> None:
+        message = f"holds {count} events; send at most {at_most} at once"
+        super().__init__([Problem("/events", message)])
 
 
 class RenderError(FixlifyError):
