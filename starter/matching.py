@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from fixlify.domain.events import Event
-from fixlify.domain.facts import Facts
+from fixlify.domain.events import Event, SubjectType
+from fixlify.domain.facts import Facts, Subject
 from fixlify.domain.ids import new_id
+from fixlify.domain.occurrences import of_event
 from fixlify.domain.runs import ExecutionStatus
 from fixlify.storage.automations import Listening, ListeningAutomation
 from fixlify.storage.executions import (
@@ -28,6 +30,11 @@ class Match:
     automation: ListeningAutomation
 
     @property
+    def subject(self) -> Subject:
+        """Whose facts the conditions are about."""
+        return Subject(self.event.organization_id, self.event.subject_type, self.event.subject_id)
+
+    @property
     def key(self) -> WindowKey:
         """What a duplicate of this match would share with it."""
         return WindowKey(
@@ -38,18 +45,24 @@ class Match:
 
 
 def find_matches(events: Sequence[Event], listening: Mapping[UUID, Listening]) -> list[Match]:
-    """Return every pair of an event and an automation of its own organization that match."""
+    """Return every pair of an event and an automation of its own organization that match.
+
+    What a sweep found is for one automation. What happened before an automation became active
+    concerns it no more, also where the relay only comes to it now.
+    """
     return [
         Match(event, automation)
         for event in events
         for automation in listening.get(event.organization_id, Listening()).automations
-        if automation.trigger.matches(event)
+        if event.automation_id in (None, automation.id)
+        and (automation.activated_at is None or event.occurred_at >= automation.activated_at)
+        and automation.trigger.matches(event)
     ]
 
 
 def decide(
     matches: Sequence[Match],
-    facts: Mapping[tuple[UUID, str], Facts],
+    facts: Mapping[Subject, Facts],
     in_window: Mapping[WindowKey, Sequence[datetime]],
 ) -> list[NewExecution]:
     """Return one execution per match, pending or skipped with its reason, in event order.
@@ -71,7 +84,7 @@ def decide(
             decided.append(_execution(match, DUPLICATE))
         elif match.event.is_rewrite:
             continue
-        elif (reason := _unmet(match, facts)) is not None:
+        elif (reason := match.event.too_late or _unmet(match, facts)) is not None:
             decided.append(_execution(match, reason))
         else:
             times.append(instant)
@@ -79,15 +92,15 @@ def decide(
     return decided
 
 
-def _unmet(match: Match, facts: Mapping[tuple[UUID, str], Facts]) -> str | None:
+def _unmet(match: Match, facts: Mapping[Subject, Facts]) -> str | None:
     """Return why the conditions do not hold, or None when they do."""
     conditions = match.automation.conditions
     if conditions is None:
         return None
-    known = facts.get((match.event.organization_id, match.event.subject_id))
+    known = facts.get(match.subject)
     if known is None:
-        return "the job no longer exists"
-    failures = conditions.failures(known)
+        return f"the {match.event.subject_type} no longer exists"
+    failures = conditions.failures(known.with_event(match.event.data))
     return f"conditions not met: {'; '.join(failures)}" if failures else None
 
 
@@ -98,19 +111,19 @@ def _execution(match: Match, skipped_because: str | None = None) -> NewExecution
         organization_id=event.organization_id,
         automation_id=automation.id,
         automation_version=automation.version,
-        occurrence_key=f"event/{event.id}",
-        subject_type="job",
+        occurrence_key=event.occurrence_key or of_event(event.id),
+        subject_type=event.subject_type.value,
         subject_id=event.subject_id,
         trigger_type=automation.trigger.type,
         trigger_value=automation.trigger.value_of(event),
-        trigger_data={
-            "event_id": event.id,
-            "event_type": event.type.value,
-            "job_id": event.subject_id,
-            "before": event.before,
-            "after": event.after,
-        },
+        trigger_data=_trigger_data(event),
         occurred_at=event.occurred_at,
         status=ExecutionStatus.SKIPPED if skipped_because else ExecutionStatus.PENDING,
         reason=skipped_because,
     )
+
+
+def _trigger_data(event: Event) -> dict[str, Any]:
+    """Return what is kept of the event with its execution; the job's id as it always was."""
+    job = {"job_id": event.subject_id} if event.subject_type is SubjectType.JOB else {}
+    return {**event.data, **job, "event_id": event.id, "event_type": event.type.value}

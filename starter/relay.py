@@ -127,11 +127,12 @@ class Relay:
         matches, unreadable = await self._match(connection, events)
         decided = await self._decide(connection, matches)
         inserted = await insert_executions(connection, decided)
+        # What is held back stays pending; the sweep launches it when its stop is lifted.
         names = {match.automation.id: match.automation.name for match in matches}
         pending = [
             _pending(execution, names[execution.automation_id])
             for execution in decided
-            if execution.id in inserted and execution.status is ExecutionStatus.PENDING
+            if inserted.get(execution.id) and execution.status is ExecutionStatus.PENDING
         ]
         outcomes = _outcomes(events, decided)
         for event_id, automations in unreadable.items():
@@ -202,11 +203,7 @@ class Relay:
         )
         facts = await load_facts(
             connection,
-            [
-                (match.event.organization_id, match.event.subject_id)
-                for match in matches
-                if match.automation.conditions is not None
-            ],
+            [match.subject for match in matches if match.automation.conditions is not None],
         )
         return decide(matches, facts, in_window)
 

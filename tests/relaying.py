@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from fixlify.storage.executions import PendingExecution
@@ -54,8 +55,14 @@ async def outcomes(office: Office) -> list[tuple[str, str | None]]:
     return [(each["status"], each["reason"]) for each in await office.executions()]
 
 
+async def status_events(office: Office) -> list[dict[str, Any]]:
+    """Return what was recorded of jobs and their statuses, without visits, tags and edits."""
+    told = {"job_created", "job_status_changed"}
+    return [event for event in await office.events() if event["event_type"] in told]
+
+
 async def event_outcomes(office: Office) -> list[str | None]:
-    return [event["outcome"] for event in await office.events()]
+    return [event["outcome"] for event in await status_events(office)]
 
 
 async def age(office: Office, column: str, by: timedelta) -> None:

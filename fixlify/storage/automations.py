@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,10 @@ from fixlify.storage.tables import AutomationRow, AutomationVersionRow
 
 @dataclass(frozen=True, slots=True)
 class ListeningAutomation:
-    """What the relay needs of an active automation to match an event."""
+    """What the relay needs of an active automation to match an event.
+
+    ``activated_at`` is when it last became active, by the clock that stamps events.
+    """
 
     id: UUID
     organization_id: UUID
@@ -35,6 +39,7 @@ class ListeningAutomation:
     version: int
     trigger: Trigger
     conditions: Condition | None
+    activated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class StoredAutomations:
 # A row written by hand may have no version to run; xmin changes with every write of a row.
 _LISTENING = text("""
     SELECT a.id, a.organization_id, a.version, a.name, a.trigger_type, a.trigger_config,
-           a.conditions, CAST(a.xmin AS text) AS revision, v.version IS NOT NULL AS has_version
+           a.conditions, a.activated_at, CAST(a.xmin AS text) AS revision, v.version IS NOT NULL AS has_version
     FROM automation_workflows a
     LEFT JOIN automation_workflow_versions v ON v.automation_id = a.id AND v.version = a.version
     WHERE a.status = 'active'
@@ -132,6 +137,7 @@ def _listening(row: Mapping[Any, Any]) -> ListeningAutomation:
         version=row["version"],
         trigger=definition.trigger,
         conditions=definition.conditions,
+        activated_at=row["activated_at"],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fixlify.domain.events import Event, EventType, SubjectType
+from fixlify.domain.events import STATUS_CHANGES, Event, EventType, SubjectType
 from fixlify.storage.facts import READABLE
 
 CHANNEL: Final = "automation_events"
@@ -97,6 +97,9 @@ def _event(row: Mapping[Any, Any]) -> Event:
     data = row["data"]
     if not isinstance(data, dict):
         raise ValueError("data is no object")
+    for status in (data.get("before"), data.get("after")):
+        if row["event_type"] in STATUS_CHANGES and not isinstance(status, str | None):
+            raise ValueError("a status is text")
     return Event(
         id=row["id"],
         organization_id=row["organization_id"],

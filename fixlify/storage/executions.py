@@ -118,7 +118,11 @@ _INSERT = text("""
         trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text, reason text
     )
     ON CONFLICT (automation_id, occurrence_key) DO NOTHING
-    RETURNING id
+    RETURNING id, NOT EXISTS (
+        SELECT FROM automation_stops s
+        WHERE s.organization_id IS NULL
+           OR s.organization_id = automation_execution_logs.organization_id
+    ) AS may_launch
 """)
 
 # Rows whose launch may have failed come first; a launched row that stays pending is launched
@@ -132,6 +136,8 @@ _LAUNCHABLE = text("""
       AND e.created_at < clock_timestamp() - CAST(:settled AS interval)
       AND (e.launched_at IS NULL
            OR e.launched_at < clock_timestamp() - CAST(:relaunch_after AS interval))
+      AND NOT EXISTS (SELECT FROM automation_stops s
+                      WHERE s.organization_id IS NULL OR s.organization_id = e.organization_id)
     ORDER BY e.created_at
     LIMIT :batch
 """)
@@ -252,10 +258,14 @@ async def executions_in_window(
 
 async def insert_executions(
     connection: AsyncConnection, executions: Sequence[NewExecution]
-) -> set[UUID]:
-    """Insert the executions whose occurrence is new, and return their ids."""
+) -> dict[UUID, bool]:
+    """Insert the executions whose occurrence is new.
+
+    Returns:
+        Their ids, each with whether it may be launched: False while a stop stands.
+    """
     if not executions:
-        return set()
+        return {}
     rows = [
         {
             name: value if isinstance(value, int | dict | None) else str(value)
@@ -264,7 +274,7 @@ async def insert_executions(
         for execution in executions
     ]
     result = await connection.execute(_INSERT, {"rows": json.dumps(rows)})
-    return set(result.scalars())
+    return {row.id: row.may_launch for row in result}
 
 
 async def launchable_executions(

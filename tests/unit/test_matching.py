@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixlify.domain.automation import parse_definition
-from fixlify.domain.events import Event, EventType
+from fixlify.domain.events import Event, EventType, SubjectType
+from fixlify.domain.facts import Subject
 from fixlify.domain.runs import ExecutionStatus
 from fixlify.storage.automations import Listening, ListeningAutomation
 from fixlify.storage.executions import DUPLICATE_WINDOW, NewExecution, WindowKey
@@ -41,9 +42,9 @@ def event(
         id=next(_ids),
         organization_id=organization,
         type=kind,
+        subject_type=SubjectType.JOB,
         subject_id=job,
-        before=before,
-        after=after,
+        data={"before": before, "after": after},
         occurred_at=NOW + timedelta(seconds=at),
     )
 
@@ -54,6 +55,7 @@ def automation(
     number: int = 10,
     organization: UUID = OURS,
     conditions: dict[str, Any] | None = None,
+    activated_at: datetime | None = None,
 ) -> ListeningAutomation:
     definition = parse_definition(
         "test",
@@ -66,6 +68,7 @@ def automation(
         version=3,
         trigger=definition.trigger,
         conditions=definition.conditions,
+        activated_at=activated_at,
     )
 
 
@@ -108,6 +111,54 @@ class TestWhoMatches:
 
     def test_events_of_another_type(self) -> None:
         assert matches(event(kind=EventType.JOB_CREATED)) == []
+
+    def test_what_happened_before_it_became_active_concerns_it_no_more(self) -> None:
+        """A relay that was down finds old events; the office had not switched it on then."""
+        listening = automation(activated_at=NOW)
+        found = matches(event(at=-0.001), event(at=0), by=listening)
+        assert [match.event.occurred_at for match in found] == [NOW]
+
+
+OVERDUE = {"type": "invoice_overdue", "days": 7}
+
+
+def swept(*, number: int = 10, late: str | None = None) -> Event:
+    """Return what a sweep found for one automation."""
+    return Event(
+        id=next(_ids),
+        organization_id=OURS,
+        type=EventType.INVOICE_OVERDUE,
+        subject_type=SubjectType.INVOICE,
+        subject_id="5f0c",
+        data={"days": 7} | ({"late": late} if late else {}),
+        occurred_at=NOW,
+        automation_id=UUID(int=number),
+        occurrence_key="invoice_overdue/5f0c/7",
+    )
+
+
+class TestWhatASweepFound:
+    """It is for one automation, and for one occurrence."""
+
+    def test_it_reaches_its_own_automation_and_no_other(self) -> None:
+        both = [automation(OVERDUE, number=10), automation(OVERDUE, number=11)]
+        found = find_matches([swept(number=11)], {OURS: Listening(both)})
+        assert [match.automation.id.int for match in found] == [11]
+
+    def test_its_occurrence_is_the_sweeps_not_the_events(self) -> None:
+        """A sweep that finds it again writes another event, and the key is taken."""
+        [execution] = decide(matches(swept(), by=automation(OVERDUE)), {}, {})
+        assert execution.occurrence_key == "invoice_overdue/5f0c/7"
+        assert (execution.subject_type, execution.subject_id) == ("invoice", "5f0c")
+
+    def test_what_comes_too_late_is_skipped_with_its_reason(self) -> None:
+        [execution] = decide(matches(swept(late="a week late"), by=automation(OVERDUE)), {}, {})
+        assert (execution.status, execution.reason) == (SKIPPED, "a week late")
+
+    def test_its_subject_is_named_where_it_is_gone(self) -> None:
+        paid = {"field": "invoice.status", "operator": "equals", "value": "sent"}
+        [execution] = decide(matches(swept(), by=automation(OVERDUE, conditions=paid)), {}, {})
+        assert execution.reason == "the invoice no longer exists"
 
 
 class TestTheExecution:
@@ -252,7 +303,7 @@ class TestConditions:
     LARGE = automation(conditions={"field": "job.total", "operator": "greater_than", "value": 1000})
 
     def decide_with(self, total: int | None, *events: Event) -> list[NewExecution]:
-        known = {(OURS, "J-1"): facts(job={"total": total})}
+        known = {Subject(OURS, SubjectType.JOB, "J-1"): facts(job={"total": total})}
         return decide(matches(*events, by=self.LARGE), known, {})
 
     def test_met(self) -> None:
@@ -269,7 +320,7 @@ class TestConditions:
         assert (execution.status, execution.reason) == (SKIPPED, "the job no longer exists")
 
     def test_anothers_job_of_the_same_name_is_not_ours(self) -> None:
-        known = {(THEIRS, "J-1"): facts(job={"total": 2000})}
+        known = {Subject(THEIRS, SubjectType.JOB, "J-1"): facts(job={"total": 2000})}
         (execution,) = decide(matches(event(), by=self.LARGE), known, {})
         assert execution.reason == "the job no longer exists"
 
