@@ -76,7 +76,8 @@ class StoredAutomations:
 # A row written by hand may have no version to run; xmin changes with every write of a row.
 _LISTENING = text("""
     SELECT a.id, a.organization_id, a.version, a.name, a.trigger_type, a.trigger_config,
-           a.conditions, a.activated_at, CAST(a.xmin AS text) AS revision, v.version IS NOT NULL AS has_version
+           a.conditions, a.activated_at, CAST(a.xmin AS text) AS revision,
+           v.version IS NOT NULL AS has_version
     FROM automation_workflows a
     LEFT JOIN automation_workflow_versions v ON v.automation_id = a.id AND v.version = a.version
     WHERE a.status = 'active'

@@ -1,0 +1,180 @@
+"""What the relay takes last, what it keeps for one automation, and what it holds back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from fixlify.storage.database import Database
+from fixlify.storage.events import SWEPT_PER_BATCH
+from fixlify.storage.listen import EventSignal
+from starter.relay import BATCH, SETTLED, Relay
+from tests.office import Office
+from tests.relaying import ON_COMPLETION, RecordingLauncher, age, outcomes, relay_everything
+
+DUNNING = """
+    name: Dunning
+    trigger: {type: invoice_overdue, days: 7}
+    steps: [{type: send_sms, text: Please pay.}]
+"""
+
+
+@pytest.fixture
+def launcher() -> RecordingLauncher:
+    return RecordingLauncher()
+
+
+@pytest.fixture
+def relay(engine_database: Database, launcher: RecordingLauncher, database_url: str) -> Relay:
+    """A relay that the test drives by hand."""
+    return Relay(engine_database, launcher, EventSignal(database_url))
+
+
+async def sweep(office: Office, automation_id: UUID, count: int = 1) -> None:
+    """Record what a sweep would: invoices 1, 2, … a week overdue."""
+    await office.query(
+        "INSERT INTO automation_events (organization_id, event_type, subject_type, subject_id,"
+        " automation_id, occurrence_key, data)"
+        " SELECT %s, 'invoice_overdue', 'invoice', n, %s, 'invoice_overdue/' || n || '/7',"
+        """ '{"days": 7}' FROM generate_series(1, %s) n""",
+        office.organization_id,
+        automation_id,
+        count,
+    )
+
+
+class TestWhatASweepFound:
+    """A herd at nine o'clock must not delay the text "we are on our way"."""
+
+    async def test_it_waits_behind_what_happened_just_now(
+        self, office: Office, relay: Relay
+    ) -> None:
+        dunning = (await office.apply(DUNNING)).automation
+        await office.apply(ON_COMPLETION)
+        await sweep(office, dunning.id, 3 * BATCH)
+        await office.write_status(await office.add_job(), "completed")
+        await relay.relay_batch()
+
+        kinds = [e["trigger_type"] for e in await office.executions()]
+        assert kinds.count("job_completed") == 1
+        assert kinds.count("invoice_overdue") == SWEPT_PER_BATCH
+
+    async def test_all_of_it_is_taken_in_the_end(self, office: Office, relay: Relay) -> None:
+        dunning = (await office.apply(DUNNING)).automation
+        await sweep(office, dunning.id, 2 * SWEPT_PER_BATCH + 1)
+        await relay_everything(relay)
+        assert len(await office.executions()) == 2 * SWEPT_PER_BATCH + 1
+
+    async def test_it_reaches_one_automation_once(self, office: Office, relay: Relay) -> None:
+        dunning = (await office.apply(DUNNING)).automation
+        await office.apply(DUNNING.replace("Dunning", "Another"))
+        await sweep(office, dunning.id)
+        await relay_everything(relay)
+        (execution,) = await office.executions()
+        assert execution["automation_id"] == dunning.id
+        assert execution["occurrence_key"] == "invoice_overdue/1/7"
+        assert execution["subject_type"] == "invoice"
+
+    async def test_it_is_dropped_where_the_automation_listens_no_more(
+        self, office: Office, relay: Relay
+    ) -> None:
+        dunning = (await office.apply(DUNNING)).automation
+        await sweep(office, dunning.id)
+        await office.query("UPDATE automation_workflows SET status = 'paused'")
+        await relay_everything(relay)
+        assert await office.executions() == []
+        assert [e["outcome"] for e in await office.events()] == ["nothing matched"]
+
+
+class TestWhatWasBefore:
+    """An automation listens from the moment it becomes active."""
+
+    async def test_an_old_event_sets_off_no_new_automation(
+        self, office: Office, relay: Relay
+    ) -> None:
+        """A relay that was down for a night comes back after the office has changed things."""
+        await office.write_status(await office.add_job(), "completed")
+        await office.apply(ON_COMPLETION)
+        await relay_everything(relay)
+        assert await office.executions() == []
+
+    async def test_switching_it_off_and_on_begins_anew(self, office: Office, relay: Relay) -> None:
+        await office.apply(ON_COMPLETION)
+        job = await office.add_job()
+        await office.query("UPDATE automation_workflows SET status = 'paused'")
+        await office.write_status(job, "completed")
+        await office.query("UPDATE automation_workflows SET status = 'active'")
+        await relay_everything(relay)
+        assert await office.executions() == []
+
+    async def test_a_new_version_goes_on_listening(self, office: Office, relay: Relay) -> None:
+        await office.apply(ON_COMPLETION)
+        await office.write_status(await office.add_job(), "completed")
+        await office.apply(ON_COMPLETION.replace("Thank you.", "Thanks!"))
+        await relay_everything(relay)
+        assert await outcomes(office) == [("pending", None)]
+
+
+class TestTheEmergencyStop:
+    """What matches while a stop stands is recorded, and launched when it is lifted."""
+
+    @pytest.mark.parametrize("everybody", [False, True])
+    async def test_a_match_stays_pending_until_the_stop_is_lifted(
+        self, office: Office, relay: Relay, launcher: RecordingLauncher, everybody: bool
+    ) -> None:
+        await office.apply(ON_COMPLETION)
+        stopped = None if everybody else office.organization_id
+        await office.query("INSERT INTO automation_stops (organization_id) VALUES (%s)", stopped)
+        await office.write_status(await office.add_job(), "completed")
+        await relay_everything(relay)
+        await age(office, "created_at", SETTLED)
+        assert await relay.launch_left_behind() == 0
+        assert await outcomes(office) == [("pending", None)]
+        assert launcher.launched == []
+
+        await office.query("DELETE FROM automation_stops")
+        await relay.launch_left_behind()
+        assert launcher.launched == [e["id"] for e in await office.executions()]
+
+    async def test_another_company_goes_on(
+        self, office: Office, database_url: str, relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        """An emergency stop once stopped everybody."""
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            await office.query(
+                "INSERT INTO automation_stops (organization_id) VALUES (%s)",
+                other.organization_id,
+            )
+            for company in (office, other):
+                await company.apply(ON_COMPLETION)
+                await company.write_status(await company.add_job(), "completed")
+            await relay_everything(relay)
+            assert launcher.launched == [e["id"] for e in await office.executions()]
+
+    async def test_many_that_are_held_do_not_hide_one_that_is_not(
+        self, office: Office, database_url: str, relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        """The sweep launches the oldest first, a hundred at a time."""
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            for company in (other, office):
+                await company.apply(ON_COMPLETION)
+            launcher.away = True
+            await other.query(
+                "INSERT INTO jobs (organization_id, id, status)"
+                " SELECT %s, generate_series(1, %s), 'new'",
+                other.organization_id,
+                BATCH + 1,
+            )
+            await other.query("UPDATE jobs SET status = 'completed'")
+            await office.write_status(await office.add_job(), "completed")
+            await relay_everything(relay)
+            await other.query(
+                "INSERT INTO automation_stops (organization_id) VALUES (%s)",
+                other.organization_id,
+            )
+            await age(office, "created_at", SETTLED)
+            launcher.away = False
+            launcher.asked.clear()
+            assert await relay.launch_left_behind() == 1
+            assert launcher.launched == [e["id"] for e in await office.executions()]
