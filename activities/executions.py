@@ -14,7 +14,9 @@ from fixlify.domain.runs import (
     RunOutcome,
     RunPlan,
     RunProgress,
+    SendReceipt,
     StepKind,
+    Withdrawal,
 )
 from fixlify.domain.steps import SendEmail, SendSms, Step, Wait
 from fixlify.storage.database import Database
@@ -23,6 +25,7 @@ from fixlify.storage.executions import (
     finish_execution,
     record_progress,
 )
+from fixlify.storage.stops import withdraw_message
 
 
 class ExecutionActivities:
@@ -66,6 +69,14 @@ class ExecutionActivities:
         """Write the steps done so far and what the run waits for; a second call is harmless."""
         async with usable_data(), self._database.statement() as connection:
             await record_progress(connection, progress)
+
+    @activity.defn(name="withdraw_message")
+    async def withdraw_message(self, withdrawal: Withdrawal) -> SendReceipt:
+        """Cancel a message that waits, or return what became of it; a second call does no more."""
+        async with self._database.statement() as connection:
+            return await withdraw_message(
+                connection, withdrawal.message_id, withdrawal.organization_id, withdrawal.reason
+            )
 
     @activity.defn(name="record_outcome")
     async def record_outcome(self, outcome: RunOutcome) -> None:

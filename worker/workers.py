@@ -55,6 +55,7 @@ def build_workers(
         activities=[
             executions.fetch_context,
             executions.record_progress,
+            executions.withdraw_message,
             executions.record_outcome,
             rendering.render_messages,
         ],

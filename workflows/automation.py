@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from itertools import groupby
 
@@ -34,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         StepKind,
         StepOutcome,
         StepStatus,
+        Withdrawal,
         run_status,
     )
 
@@ -53,6 +55,12 @@ SEND_RETRY = RetryPolicy(
 # A provider that is down for longer than this has made the message stale.
 DELIVERY_DEADLINE = timedelta(hours=6)
 
+# A held message asks again by itself, in case the signal that should wake it was never sent.
+HELD_CHECK = timedelta(minutes=15)
+# Nobody wants last week's reminder. At one check in 15 minutes the history of a run that waits
+# this long stays at a fifth of what Temporal allows.
+HELD_LIMIT = timedelta(days=7)
+
 
 @workflow.defn(name="automation")
 class AutomationWorkflow:
@@ -62,6 +70,9 @@ class AutomationWorkflow:
     def __init__(self, run: AutomationRun) -> None:
         self._run = run
         self._outcomes: list[StepOutcome] = []
+        # By step: why its message is held. Signals may come before `run` does.
+        self._held: dict[str, str] = {}
+        self._releases = 0
 
     @workflow.run
     async def run(self, run: AutomationRun) -> RunOutcome:
@@ -76,12 +87,21 @@ class AutomationWorkflow:
             return await self._record(ExecutionStatus.FAILED, reason)
         return await self._record(*run_status(tuple(self._outcomes)))
 
+    @workflow.signal(name="release")
+    def release(self) -> None:
+        """Try again what is held: the stop was lifted. Once too often is harmless."""
+        self._held.clear()
+        self._releases += 1
+
     async def _carry_out(self, plan: RunPlan) -> None:
         for steps in _acts(plan.steps):
             if steps[0].kind is StepKind.WAIT:
                 await self._wait(steps[0])
             else:
                 await self._send(plan, steps)
+            if any(done.status is StepStatus.CANCELLED for done in self._outcomes):
+                # What would follow is as late as the message that was held too long.
+                return
 
     async def _fetch_context(self) -> RunPlan:
         return await workflow.execute_local_activity_method(
@@ -94,17 +114,7 @@ class AutomationWorkflow:
     async def _wait(self, step: PlannedStep) -> None:
         assert step.duration is not None, "a wait has a duration"  # noqa: S101
         until = workflow.now() + step.duration
-        await workflow.execute_local_activity_method(
-            ExecutionActivities.record_progress,
-            RunProgress(
-                execution_id=self._run.execution_id,
-                organization_id=self._run.organization_id,
-                outcomes=tuple(self._outcomes),
-                waiting_for=f"{step.id} until {until:%Y-%m-%d %H:%M} UTC",
-            ),
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-        )
+        await self._record_waiting(f"{step.id} until {until:%Y-%m-%d %H:%M} UTC")
         self._show(f"Waiting: `{step.id}`, until {until:%Y-%m-%d %H:%M} UTC")
         await workflow.sleep(
             step.duration, summary=f"{step.id}: wait {format_duration(step.duration)}"
@@ -116,6 +126,19 @@ class AutomationWorkflow:
                 kind=step.kind,
                 status=StepStatus.COMPLETED,
             )
+        )
+
+    async def _record_waiting(self, waiting_for: str) -> None:
+        await workflow.execute_local_activity_method(
+            ExecutionActivities.record_progress,
+            RunProgress(
+                execution_id=self._run.execution_id,
+                organization_id=self._run.organization_id,
+                outcomes=tuple(self._outcomes),
+                waiting_for=waiting_for,
+            ),
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
         )
 
     async def _send(self, plan: RunPlan, steps: list[PlannedStep]) -> None:
@@ -141,16 +164,71 @@ class AutomationWorkflow:
         )
 
     async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> None:
-        if message.status is not MessageStatus.QUEUED:
+        # Held: by a run of before a reset.
+        if message.status not in (MessageStatus.QUEUED, MessageStatus.HELD):
             refused = SendReceipt(status=message.status, reason=message.reason)
             self._note(_outcome(step, message, refused))
             return
+        receipt, was_held = await self._hand_over_unless_held(step, message)
+        # At once: a run that is cancelled meanwhile still tells what went out.
+        self._note(_outcome(step, message, receipt, was_held=was_held))
+
+    async def _hand_over_unless_held(
+        self, step: PlannedStep, message: RenderedMessage
+    ) -> tuple[SendReceipt, bool]:
+        """Try until the message is not held; return its receipt, and whether it ever was.
+
+        Every attempt looks at the truth again: consent, the automation and the job may have
+        changed while the message was held.
+        """
+        held_since = None
+        while True:
+            # A release that comes during the attempt must not be slept through.
+            releases = self._releases
+            receipt = await self._hand_over(step, message)
+            if receipt.status is not MessageStatus.HELD:
+                break
+            held_since = held_since or workflow.now()
+            if workflow.now() - held_since >= HELD_LIMIT:
+                receipt = await self._withdraw(message, receipt)
+                break
+            await self._hold(step, receipt.reason or "it may not be sent now", releases)
+        self._held.pop(step.id, None)
+        return receipt, held_since is not None
+
+    async def _hold(self, step: PlannedStep, reason: str, releases: int) -> None:
+        """Wait for the release after the *releases* seen so far, or for the next check."""
+        if self._held.get(step.id) != reason:
+            self._held[step.id] = reason
+            held = "; ".join(f"{held}: held, {why}" for held, why in self._held.items())
+            await self._record_waiting(held)
+            self._show(f"Held: {reason}")
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._releases > releases,
+                timeout=HELD_CHECK,
+                timeout_summary=f"{step.id}: held, look again",
+            )
+
+    async def _withdraw(self, message: RenderedMessage, receipt: SendReceipt) -> SendReceipt:
+        return await workflow.execute_local_activity_method(
+            ExecutionActivities.withdraw_message,
+            Withdrawal(
+                message_id=message.message_id,
+                organization_id=self._run.organization_id,
+                reason=f"held for {format_duration(HELD_LIMIT)}: {receipt.reason}",
+            ),
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
+        )
+
+    async def _hand_over(self, step: PlannedStep, message: RenderedMessage) -> SendReceipt:
         send = EmailActivities.send_email if step.kind is StepKind.EMAIL else SmsActivities.send_sms
         request = SendRequest(
             message_id=message.message_id, organization_id=self._run.organization_id
         )
         try:
-            receipt = await workflow.execute_activity_method(
+            return await workflow.execute_activity_method(
                 send,
                 request,
                 task_queue=queues.EMAIL if step.kind is StepKind.EMAIL else queues.SMS,
@@ -163,9 +241,7 @@ class AutomationWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            receipt = _failure(error)
-        # At once: a run that is cancelled meanwhile still tells what went out.
-        self._note(_outcome(step, message, receipt))
+            return _failure(error)
 
     async def _record(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
         """Write the outcome, whatever happens meanwhile.
@@ -251,12 +327,17 @@ _STEP_STATUS = {
 }
 
 
-def _outcome(step: PlannedStep, message: RenderedMessage, receipt: SendReceipt) -> StepOutcome:
+def _outcome(
+    step: PlannedStep, message: RenderedMessage, receipt: SendReceipt, *, was_held: bool = False
+) -> StepOutcome:
+    status = _STEP_STATUS.get(receipt.status, StepStatus.FAILED)
+    if was_held and receipt.status is MessageStatus.CANCELLED:
+        status = StepStatus.CANCELLED
     return StepOutcome(
         step_id=step.id,
         position=step.position,
         kind=step.kind,
-        status=_STEP_STATUS.get(receipt.status, StepStatus.FAILED),
+        status=status,
         reason=receipt.reason,
         message_id=message.message_id,
     )

@@ -5,6 +5,9 @@
     ├── DefinitionError             an automation that cannot be stored (carries its Problems)
     ├── EventsRefusedError          events reported from outside (carries their Problems)
     │   └── TooManyEventsError      more of them than one request may hold
+    ├── RequestChangedError         an idempotency key was used for another request
+    ├── RequestUnderWayError        a request with this idempotency key is being answered
+    ├── StaleWorkError              a resume would send what was held for long
     ├── NotFoundError               something was asked for by a name nobody has
     ├── RenderError                 a template could not become a message
     ├── RecipientError              a person cannot be reached: no address, or not a valid one
@@ -75,6 +78,33 @@ class TooManyEventsError(EventsRefusedError):
     def __init__(self, count: int, at_most: int) -> None:
         message = f"holds {count} events; send at most {at_most} at once"
         super().__init__([Problem("/events", message)])
+
+
+class RequestChangedError(FixlifyError):
+    """An idempotency key names one request; this is another one."""
+
+
+class RequestUnderWayError(FixlifyError):
+    """A request with the same idempotency key is being answered, or just was."""
+
+
+class StaleWorkError(FixlifyError):
+    """A stop held work for so long that somebody must say whether it is still wanted.
+
+    Attributes:
+        executions: how many executions were pending for longer than that.
+        messages: how many messages were written and held for longer than that.
+    """
+
+    def __init__(self, executions: int, messages: int, older_than: timedelta) -> None:
+        super().__init__(
+            f"{executions} executions and {messages} messages are older than "
+            f"{older_than // timedelta(hours=1)} hours, so nothing was resumed; add "
+            "--cancel-older-than 24h (or 2h, or 3d) to leave old ones out, or "
+            "--send-everything to send them late"
+        )
+        self.executions = executions
+        self.messages = messages
 
 
 class RenderError(FixlifyError):

@@ -128,6 +128,14 @@ class SendReceipt(Message):
     reason: str | None = None
 
 
+class Withdrawal(Message):
+    """A message that is not to be sent any more, and why."""
+
+    message_id: UUID
+    organization_id: UUID
+    reason: str
+
+
 class StepOutcome(Message):
     """How one step ended, and why unless it completed. ``position`` counts from 1."""
 

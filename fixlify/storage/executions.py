@@ -220,7 +220,7 @@ _FINISH = text(f"""
             reason = CASE WHEN m.status = 'sending' THEN 'the run ended during the provider call'
                           ELSE coalesce(m.reason, 'the run ended before it was sent') END
         FROM execution e
-        WHERE m.execution_id = e.id AND m.status IN ('queued', 'sending')
+        WHERE m.execution_id = e.id AND m.status IN ('queued', 'held', 'sending')
     )
     SELECT id FROM execution
 """)  # noqa: S608 - a constant of this module
