@@ -98,6 +98,31 @@ class Settings(BaseSettings):
             description="Database connections one process may hold",
         ),
     ] = 10
+    http_host: Annotated[
+        str,
+        Field(
+            validation_alias="FIXLIFY_HTTP_HOST",
+            min_length=1,
+            description="Address the HTTP API listens on; 0.0.0.0 for every one",
+        ),
+    ] = "127.0.0.1"
+    http_port: Annotated[
+        int,
+        Field(
+            validation_alias="FIXLIFY_HTTP_PORT",
+            ge=0,
+            le=65535,
+            description="Port the HTTP API listens on; 0 for any free one",
+        ),
+    ] = 8080
+    api_rate: Annotated[
+        str,
+        Field(
+            validation_alias="FIXLIFY_API_RATE",
+            pattern="^[1-9][0-9]{0,5}/(second|minute|hour)$",
+            description="Requests that one API key, or one address without a key, may make",
+        ),
+    ] = "600/minute"
     log_format: Annotated[
         str,
         Field(

@@ -13,7 +13,12 @@ from pydantic import Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fixlify.domain.errors import EventsRefusedError, FixlifyError, Problem
+from fixlify.domain.errors import (
+    EventsRefusedError,
+    Problem,
+    RequestChangedError,
+    RequestUnderWayError,
+)
 from fixlify.domain.intake import MAX_EVENTS, MAX_PROBLEMS, CustomEvent, no_such_subject
 from fixlify.domain.models import Frozen
 from fixlify.storage.api_requests import (
@@ -54,14 +59,6 @@ class KeyedRequest:
 
     key: str
     body_hash: str
-
-
-class RequestChangedError(FixlifyError):
-    """The idempotency key was used for another request."""
-
-
-class RequestUnderWayError(FixlifyError):
-    """Another request with the same idempotency key has not been answered yet."""
 
 
 class Intake:

@@ -1,0 +1,1 @@
+"""The HTTP API: events from other programs, over ``starter.intake``."""

@@ -1,0 +1,67 @@
+"""Reading a request's body without letting it take memory, time or the process."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from email.message import Message
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from starter.http.problems import ProblemError
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes."""
+# A caller that sends a megabyte more slowly than this holds a connection for nothing.
+BODY_DEADLINE: Final = timedelta(seconds=30)
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body, which says of itself that it is JSON.
+
+    Raises:
+        ProblemError: 415 for another media type or a compressed body, 413 for more than a
+            megabyte, however its length is declared, 408 for one that does not end.
+    """
+    _require_json(request)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > MAX_BODY:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_DEADLINE.total_seconds()):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise _too_large()
+    except TimeoutError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT, "the body did not end within 30 seconds"
+        ) from None
+    except ClientDisconnect:
+        # Nobody reads this; a body that broke off must not count as one that ended.
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "the body broke off") from None
+    return bytes(body)
+
+
+def _require_json(request: Request) -> None:
+    content = Message()
+    content["content-type"] = request.headers.get("content-type", "")
+    charset = content.get_content_charset("utf-8")
+    if content.get_content_type() != "application/json" or charset not in {"utf-8", "us-ascii"}:
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json, in UTF-8"
+        )
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, without Content-Encoding"
+        )
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "the body is larger than a megabyte; send the events in several requests",
+    )
