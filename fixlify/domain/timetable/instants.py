@@ -105,8 +105,9 @@ def _offset(instant: datetime, clock: ZoneInfo) -> timedelta:
 
 def _days(timetable: Timetable, start: date, step: int = 1) -> Iterator[date]:
     """Yield its days from *start* on; back from it with step -1."""
-    month = start.year * 12 + start.month - 1
-    while _FIRST_YEAR * 12 <= month < (_LAST_YEAR + 1) * 12:
+    first, last = _FIRST_YEAR * 12, _LAST_YEAR * 12 + 11
+    month = min(max(start.year * 12 + start.month - 1, first), last)
+    while first <= month <= last:
         year, index = divmod(month, 12)
         for number in timetable.days(year, index + 1)[::step]:
             day = date(year, index + 1, number)

@@ -40,8 +40,8 @@ class Timetable(Frozen):
     Attributes:
         either_day: A day needs to be in one of the two day fields, not in both; only where
             both are restricted.
-        clip_to_last_day: In a month too short for a chosen day its last day takes the place;
-            only where a chosen month can be too short, and on all days of the week.
+        clip_to_last_day: In a month too short for the chosen day its last day takes the place;
+            only for a single day that a month can lack, and on all days of the week.
     """
 
     minutes: tuple[int, ...] = _EVERY["minutes"]
@@ -68,8 +68,9 @@ class Timetable(Frozen):
         shortest = 28 if 2 in self.months else min(MOST_DAYS[month - 1] for month in self.months)
         if self.either_day and not both_restricted:
             raise ValueError("either_day needs both day fields restricted")
-        if self.clip_to_last_day and not (any_weekday and self.days_of_month[-1] > shortest):
-            raise ValueError("clip_to_last_day needs a day that a month lacks, and any weekday")
+        one_day = any_weekday and len(self.days_of_month) == 1
+        if self.clip_to_last_day and not (one_day and self.days_of_month[0] > shortest):
+            raise ValueError("clip_to_last_day needs a single day that a month can lack")
         if not (self.either_day or self.clip_to_last_day or self.days_of_month[0] <= longest):
             raise ValueError("never fires: the months have no such day")
         if both_restricted and not self.either_day and not _has_star(self):
@@ -128,7 +129,7 @@ class Timetable(Frozen):
         found = []
         for day in range(1, last + 1):
             chosen = day in self.days_of_month or (
-                self.clip_to_last_day and day == last < self.days_of_month[-1]
+                self.clip_to_last_day and day == last < self.days_of_month[0]
             )
             on_weekday = (before + day) % 7 in self.days_of_week
             if (chosen or on_weekday) if self.either_day else (chosen and on_weekday):
