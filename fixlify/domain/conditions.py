@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from fixlify.domain.facts import ORIGIN_ALIASES, Facts, fact_names
+from fixlify.domain.facts import ORIGIN_ALIASES, Facts, fact_names, is_event_field
 from fixlify.domain.models import Frozen
 from fixlify.domain.names import did_you_mean, folded, normalized
 
@@ -67,10 +67,16 @@ class Check(Frozen):
     @field_validator("field")
     @classmethod
     def _field_exists(cls, field: str) -> str:
-        if field in fact_names():
+        if field in fact_names() or is_event_field(field):
             return field
         if field in ORIGIN_ALIASES:
             return ORIGIN_ALIASES[field]
+        if field.startswith("event."):
+            raise PydanticCustomError(
+                "unknown_field",
+                "no event has a '{field}'; a key is lower-case letters, digits and '_'",
+                {"field": field},
+            )
         raise PydanticCustomError(
             "unknown_field",
             "unknown field '{field}'; {hint}",
@@ -239,9 +245,9 @@ def _comparable(found: Any, wanted: Any) -> tuple[Any, Any] | None:
             return None
         # Comparing with "not a number" raises, and one condition would stop the whole batch.
         return None if any(number.is_nan() for number in pair) else pair
-    if isinstance(found, datetime):
+    if isinstance(found, date):
         instant = _instant(wanted)
-        return None if instant is None else (found, instant)
+        return None if instant is None else (_instant(found), instant)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -50,12 +50,16 @@ def printed(context: Context, value: Any) -> str:
             raise value.refusal() if isinstance(value, Empty) else RenderError("it is not defined")
         case datetime():
             return _formats(context).day_and_time(value)
+        case date():
+            return _formats(context).day(value)
         case Decimal():
             return _formats(context).number(value)
         case bool():
             raise RenderError("yes or no cannot be printed; ask for it with {% if %}")
-        case int() | float():
+        case int():
             return str(value)
+        case float():
+            return _formats(context).plain_number(value)
         case tuple() | list():
             joined: str = _join(context, value)
             return joined
@@ -76,14 +80,16 @@ def _default(value: Any, fallback: Any = "", boolean: bool = True) -> Any:
     return Written(fallback) if isinstance(fallback, str) else fallback
 
 
-def _moment(name: str, write: Callable[..., str], default_style: Style) -> Callable[..., Any]:
-    """Make the filter *name* of a method of ``Formats`` that writes moments."""
+def _moment(
+    name: str, write: Callable[..., str], default_style: Style, type_: type[date] = datetime
+) -> Callable[..., Any]:
+    """Make the filter *name* of a method of ``Formats`` that writes moments, or days."""
 
     @pass_context
     def shown(context: Context, value: Any, style: str = default_style) -> Any:
         if isinstance(value, Written | Undefined):
             return value
-        if not isinstance(value, datetime):
+        if not isinstance(value, type_):
             raise RenderError(f"'{name}' needs a date and time")
         if style not in STYLES:
             raise RenderError(f"'{name}' takes {', '.join(STYLES)}")
@@ -96,9 +102,9 @@ def _moment(name: str, write: Callable[..., str], default_style: Style) -> Calla
 def _money(context: Context, value: Any) -> Any:
     if isinstance(value, Written | Undefined):
         return value
-    if not isinstance(value, Decimal | int):
+    if not isinstance(value, Decimal | int | float):
         raise RenderError("'money' needs an amount")
-    return Written(_formats(context).money(Decimal(value)))
+    return Written(_formats(context).money(Decimal(str(value))))
 
 
 def _text(change: Callable[..., str]) -> Callable[..., Any]:
@@ -173,7 +179,7 @@ class Filter:
 
     function: Callable[..., Any]
     arguments: tuple[str, ...] = ()
-    needs: Kind | None = None
+    needs: tuple[Kind, ...] = ()
 
     def takes(self, positional: int, keywords: list[str]) -> bool:
         """Whether it takes so many arguments by place and these by name."""
@@ -188,18 +194,20 @@ FILTERS: Mapping[str, Filter] = MappingProxyType(
     {
         "capitalize": Filter(_text(str.capitalize)),
         "d": _DEFAULT,
-        "date": Filter(_moment("date", Formats.day, "long"), ("style",), Kind.MOMENT),
+        "date": Filter(
+            _moment("date", Formats.day, "long", date), ("style",), (Kind.MOMENT, Kind.DAY)
+        ),
         "datetime": Filter(
-            _moment("datetime", Formats.day_and_time, "long"), ("style",), Kind.MOMENT
+            _moment("datetime", Formats.day_and_time, "long"), ("style",), (Kind.MOMENT,)
         ),
         "default": _DEFAULT,
-        "first": Filter(_item(0), needs=Kind.LIST),
-        "join": Filter(_join, ("separator",), Kind.LIST),
-        "last": Filter(_item(-1), needs=Kind.LIST),
+        "first": Filter(_item(0), needs=(Kind.LIST,)),
+        "join": Filter(_join, ("separator",), (Kind.LIST,)),
+        "last": Filter(_item(-1), needs=(Kind.LIST,)),
         "length": Filter(_length),
         "lower": Filter(_text(str.lower)),
-        "money": Filter(_money, needs=Kind.AMOUNT),
-        "time": Filter(_moment("time", Formats.time_of_day, "short"), ("style",), Kind.MOMENT),
+        "money": Filter(_money, needs=(Kind.AMOUNT, Kind.ANY)),
+        "time": Filter(_moment("time", Formats.time_of_day, "short"), ("style",), (Kind.MOMENT,)),
         "title": Filter(_text(str.title)),
         "trim": Filter(_text(str.strip)),
         "truncate": Filter(_text(_truncate), ("length",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Literal, get_args
@@ -68,9 +68,10 @@ class Formats:
             "the organization's time zone is unknown; write one such as America/Chicago"
         )
 
-    def day(self, moment: datetime, style: Style = "long") -> str:
-        """Return the day: ``November 26, 2026``."""
-        written = format_date(self._local(moment).date(), style, self.locale)
+    def day(self, moment: date, style: Style = "long") -> str:
+        """Return the day: ``November 26, 2026``; of a moment the client's, of a date its own."""
+        day = self._local(moment).date() if isinstance(moment, datetime) else moment
+        written = format_date(day, style, self.locale)
         return written.translate(_PLAIN_SPACES)
 
     def time_of_day(self, moment: datetime, style: Style = "short") -> str:
@@ -105,6 +106,11 @@ class Formats:
         decimals = get_currency_precision(self._known_currency)
         pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
         written: str = format_decimal(amount, pattern, self.locale)
+        return written.translate(_PLAIN_SPACES)
+
+    def plain_number(self, number: float) -> str:
+        """Return a number that is no amount, six decimals at most: ``4.5``, and ``3`` for 3.0."""
+        written: str = format_decimal(Decimal(str(number)), "0.######", self.locale)
         return written.translate(_PLAIN_SPACES)
 
     @cached_property

@@ -151,12 +151,12 @@ class Reading(NodeTransformer):
             self._note(node, f"'{node.name}' does not take these arguments")
             return self.generic_visit(node)
         found = self._variable(node.node)
-        if found and filter_.needs and found.kind is not filter_.needs:
-            needed = filter_.needs.value
+        if found and filter_.needs and found.kind not in filter_.needs:
+            needed = filter_.needs[0].value
             self._note(node, f"'{node.name}' needs {needed}, '{found.field}' is {found.kind.value}")
-        if filter_.needs is Kind.MOMENT:
+        if Kind.MOMENT in filter_.needs:
             self._check_style(node)
-        if found and filter_.needs is Kind.MOMENT:
+        if found and Kind.MOMENT in filter_.needs:
             # The format that is asked for, not the one the old name implies.
             node.node = self._use(node, found)
         elif node.node is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -13,10 +13,9 @@ from typing import Any, get_args, get_origin
 from uuid import UUID
 
 from jinja2 import Undefined
-from pydantic import BaseModel
 
 from fixlify.domain.errors import RenderError
-from fixlify.domain.facts import ORIGIN_ALIASES, Facts, fact_names
+from fixlify.domain.facts import ORIGIN_ALIASES, PARTS, Facts, fact_names, is_event_field
 from fixlify.domain.names import nearest
 
 LONGEST_VALUE = 10_000
@@ -33,9 +32,12 @@ class Kind(StrEnum):
 
     TEXT = "text"
     MOMENT = "a date and time"
+    DAY = "a date"
     AMOUNT = "an amount"
+    NUMBER = "a number"
     FLAG = "yes or no"
     LIST = "a list"
+    ANY = "text, a number, or yes or no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +88,26 @@ class Empty(Undefined):
     __lt__ = __le__ = __gt__ = __ge__ = _is_not_ordered  # type: ignore[assignment]
 
 
-# The two names of the replaced system that share a field but never looked alike.
-_SHOWN_AS = {"scheduled_date": "date", "scheduled_time": "time", "job.scheduledDate": "date"}
+# The names of the replaced system that never showed the whole of their field.
+_SHOWN_AS = {
+    "scheduled_date": "date",
+    "scheduled_time": "time",
+    "job.scheduledDate": "date",
+    "job_completed_date": "date",
+    "payment_date": "date",
+    "task_due_date": "date",
+    "task.dueDate": "date",
+}
 
 
 @cache
 def _variables() -> dict[str, Variable]:
     fields: dict[str, Variable] = {}
-    for part, field in Facts.model_fields.items():
-        model = next(m for m in _members(field.annotation) if issubclass(m, BaseModel))
+    for part, model in PARTS.items():
         for name, info in model.model_fields.items():
             fields[f"{part}.{name}"] = Variable(f"{part}.{name}", _kind(info.annotation))
         for name, computed in model.model_computed_fields.items():
             fields[f"{part}.{name}"] = Variable(f"{part}.{name}", _kind(computed.return_type))
-    assert fields.keys() == fact_names()  # noqa: S101 - both are derived from the same models
     aliases = {
         alias: replace(fields[field], shown_as=_SHOWN_AS.get(alias))
         for alias, field in ORIGIN_ALIASES.items()
@@ -112,7 +120,13 @@ def _members(annotation: Any) -> list[type]:
     return [m for m in get_args(annotation) or (annotation,) if isinstance(m, type)]
 
 
-_KINDS = {datetime: Kind.MOMENT, Decimal: Kind.AMOUNT, bool: Kind.FLAG}
+_KINDS = {
+    datetime: Kind.MOMENT,
+    date: Kind.DAY,
+    Decimal: Kind.AMOUNT,
+    bool: Kind.FLAG,
+    int: Kind.NUMBER,
+}
 
 
 def _kind(annotation: Any) -> Kind:
@@ -123,18 +137,22 @@ def _kind(annotation: Any) -> Kind:
 
 @cache
 def groups() -> frozenset[str]:
-    """Return the words before the dot: ``client``, ``job``, …, and ``company`` of old."""
-    return frozenset(name.partition(".")[0] for name in _variables() if "." in name)
+    """Return the words before the dot: ``client``, ``event``, …, and ``company`` of old."""
+    return frozenset({"event"} | {name.partition(".")[0] for name in _variables() if "." in name})
 
 
 def fields_of(group: str) -> list[str]:
     """Return what may follow ``group.``, in our own words where there are any."""
+    if group == "event":
+        return ["event.name", "event.…"]
     ours = [name for name in fact_names() if name.startswith(f"{group}.")]
     return sorted(ours or [name for name in _variables() if name.startswith(f"{group}.")])
 
 
 def variable(name: str) -> Variable | None:
     """Return the variable *name* stands for, in our own words or the replaced system's."""
+    if is_event_field(name):
+        return Variable(name, Kind.ANY)
     return _variables().get(name)
 
 
@@ -146,6 +164,8 @@ def hint(name: str, others: Iterable[str] = ()) -> str:
         others: further names that are valid where it says so.
     """
     group, dot, _ = name.partition(".")
+    if dot and group == "event":
+        return "the key of an event is lower-case letters, digits and '_'"
     if dot and group in groups():
         close = nearest(name, [n for n in _variables() if n.startswith(f"{group}.")])
         valid = fields_of(group)
