@@ -100,40 +100,56 @@ _FIND_ENTERED = text("""
     WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
 """)
 
-# The last look at the truth, in the same statement that takes the message: consent, the
-# execution and the automation as they are now, and that the job still has the person it was
-# written to. Of two attempts, one finds 'queued'; the other finds nothing and must read what
-# became of it.
-_CLAIM = text("""
+# One look at the truth, for the claim and for the reason it failed: whom the subject concerns
+# now, whatever it is (no row: it is gone), what that client consented to, and whether a stop of
+# this organization or of all stands. LIMIT tells the planner that a function returns one row.
+_THE_TRUTH = """
+    automation_execution_logs e
+    JOIN automation_workflows a ON a.id = e.automation_id
+    LEFT JOIN LATERAL (
+        SELECT true AS known, client_id, technician_id
+        FROM fixlify_people_of(e.organization_id, e.subject_type, e.subject_id) LIMIT 1
+    ) AS people ON true
+    LEFT JOIN clients c ON c.organization_id = e.organization_id AND c.id = people.client_id
+    LEFT JOIN LATERAL (
+        SELECT true AS stands, s.reason FROM automation_stops s
+        WHERE s.organization_id IS NULL OR s.organization_id = e.organization_id
+        ORDER BY s.organization_id NULLS FIRST LIMIT 1
+    ) AS stop ON true
+"""
+_SAME_PERSON = """
+    m.recipient_id = CASE m.recipient_kind WHEN 'client' THEN people.client_id
+                                           ELSE people.technician_id END
+"""
+_OPTED_OUT = """
+    (m.recipient_kind = 'client' AND
+     CASE m.channel WHEN 'email' THEN coalesce(c.email_opted_out, true)
+                    ELSE coalesce(c.sms_opted_out, true) END)
+"""
+
+# The last look, in the same statement that takes the message. Of two attempts, one finds it
+# waiting; the other finds nothing and must read what became of it.
+_CLAIM = text(f"""
     UPDATE messages m
     SET status = 'sending', attempts = m.attempts + 1, sending_at = clock_timestamp(),
         reason = NULL
-    FROM automation_execution_logs e
-    JOIN automation_workflows a ON a.id = e.automation_id
-    JOIN jobs j ON j.organization_id = e.organization_id AND j.id = e.subject_id
-    LEFT JOIN clients c ON c.organization_id = j.organization_id AND c.id = j.client_id
-    WHERE m.id = :id AND m.organization_id = :organization_id AND m.status = 'queued'
+    FROM {_THE_TRUTH}
+    WHERE m.id = :id AND m.organization_id = :organization_id AND m.status IN ('queued', 'held')
       AND e.id = m.execution_id AND e.status IN ('running', 'waiting')
       AND a.status = 'active'
-      AND m.recipient_id = CASE m.recipient_kind WHEN 'client' THEN j.client_id
-                                                 ELSE j.technician_id END
-      AND NOT (m.recipient_kind = 'client' AND
-               CASE m.channel WHEN 'email' THEN coalesce(c.email_opted_out, true)
-                              ELSE coalesce(c.sms_opted_out, true) END)
+      AND {_SAME_PERSON} AND NOT {_OPTED_OUT}
+      AND stop.stands IS NULL
     RETURNING m.id, m.recipient, m.sender_name, m.reply_to, m.subject, m.body_text, m.body_html
-""")
+""")  # noqa: S608 - constants of this module
 
-_STANDING = text("""
-    SELECT m.status, m.reason, m.channel, m.recipient_kind, e.status AS execution_status,
-           a.status AS automation_status, j.id AS job_id,
-           m.recipient_id = CASE m.recipient_kind WHEN 'client' THEN j.client_id
-                                                  ELSE j.technician_id END AS same_person
-    FROM messages m
-    JOIN automation_execution_logs e ON e.id = m.execution_id
-    JOIN automation_workflows a ON a.id = e.automation_id
-    LEFT JOIN jobs j ON j.organization_id = e.organization_id AND j.id = e.subject_id
-    WHERE m.id = :id AND m.organization_id = :organization_id
-""")
+_STANDING = text(f"""
+    SELECT m.status, m.reason, m.channel, m.recipient_kind, e.subject_type,
+           e.status AS execution_status, a.status AS automation_status,
+           people.known AS is_there, {_SAME_PERSON} AS same_person, {_OPTED_OUT} AS opted_out,
+           stop.stands AS stopped, stop.reason AS stop_reason
+    FROM messages m, {_THE_TRUTH}
+    WHERE m.id = :id AND m.organization_id = :organization_id AND e.id = m.execution_id
+""")  # noqa: S608 - constants of this module
 
 _SETTLE = text("""
     UPDATE messages
@@ -146,6 +162,7 @@ _SETTLE = text("""
 
 # A run that was cancelled during the call left its message unknown; a certain answer ends that.
 _UNTIL_KNOWN = (MessageStatus.SENDING, MessageStatus.UNKNOWN)
+_WAITING = (MessageStatus.QUEUED, MessageStatus.HELD)
 
 
 async def enter_messages(
@@ -193,12 +210,16 @@ class Ledger:
         """Take the message for one provider call, or return what became of it instead.
 
         A message found in ``sending`` was left there by an attempt that died in the call:
-        it becomes ``unknown``, because nobody can say whether it went out.
+        it becomes ``unknown``, because nobody can say whether it went out. While automations
+        are stopped it becomes ``held``, and a later claim may have it.
         """
-        row = (await self._connection.execute(_CLAIM, self._key)).mappings().one_or_none()
-        if row is not None:
-            return ClaimedMessage(**row)
-        return await self._decline()
+        while True:
+            row = (await self._connection.execute(_CLAIM, self._key)).mappings().one_or_none()
+            if row is not None:
+                return ClaimedMessage(**row)
+            # What forbade it may be over by the time it is asked for: then it is tried again.
+            if (declined := await self._decline()) is not None:
+                return declined
 
     async def accepted(
         self, provider: str, provider_id: str | None, segments: int | None
@@ -226,32 +247,28 @@ class Ledger:
         """Record that nobody knows whether the provider took it."""
         return await self._settle(MessageStatus.UNKNOWN, reason)
 
-    async def _decline(self) -> SendReceipt:
+    async def _decline(self) -> SendReceipt | None:
+        """Say why the message may not go, or return None where nothing forbids it any more."""
         standing = (await self._connection.execute(_STANDING, self._key)).mappings().one_or_none()
         if standing is None:
             return SendReceipt(status=MessageStatus.CANCELLED, reason="there is no such message")
         status = MessageStatus(standing["status"])
         if status is MessageStatus.SENDING:
             return await self.lost("an earlier attempt ended during the provider call")
-        if status is not MessageStatus.QUEUED:
+        if status not in _WAITING:
             return SendReceipt(status=status, reason=standing["reason"])
-        if standing["job_id"] is None:
-            return await self._withdraw(MessageStatus.CANCELLED, "the job no longer exists")
-        if standing["automation_status"] != "active":
-            automation = f"the automation is {standing['automation_status']}"
-            return await self._withdraw(MessageStatus.CANCELLED, automation)
-        if standing["execution_status"] not in ("running", "waiting"):
-            execution = f"the execution is {standing['execution_status']}"
-            return await self._withdraw(MessageStatus.CANCELLED, execution)
-        if not standing["same_person"]:
-            changed = f"the job has another {standing['recipient_kind']} now, or none"
-            return await self._withdraw(MessageStatus.CANCELLED, changed)
-        return await self._withdraw(
-            MessageStatus.SUPPRESSED, f"the client opted out of {standing['channel']}"
-        )
+        if (over := _over(standing)) is not None:
+            return await self._withdraw(MessageStatus.CANCELLED, over)
+        if standing["opted_out"]:
+            opted_out = f"the client opted out of {standing['channel']}"
+            return await self._withdraw(MessageStatus.SUPPRESSED, opted_out)
+        if standing["stopped"]:
+            why = f": {standing['stop_reason']}" if standing["stop_reason"] else ""
+            return await self._withdraw(MessageStatus.HELD, f"automations are stopped{why}")
+        return None
 
     async def _withdraw(self, status: MessageStatus, reason: str) -> SendReceipt:
-        return await self._settle(status, reason, from_statuses=[MessageStatus.QUEUED])
+        return await self._settle(status, reason, from_statuses=_WAITING)
 
     async def _settle(
         self,
@@ -285,6 +302,20 @@ class Ledger:
     async def _read(self) -> SendReceipt:
         standing = (await self._connection.execute(_STANDING, self._key)).mappings().one()
         return SendReceipt(status=MessageStatus(standing["status"]), reason=standing["reason"])
+
+
+def _over(standing: Mapping[Any, Any]) -> str | None:
+    """Return what ended the message for good, but for the client's own word; or None."""
+    subject = standing["subject_type"]
+    if not standing["is_there"]:
+        return f"the {subject} no longer exists"
+    if standing["automation_status"] != "active":
+        return f"the automation is {standing['automation_status']}"
+    if standing["execution_status"] not in ("running", "waiting"):
+        return f"the execution is {standing['execution_status']}"
+    if not standing["same_person"]:
+        return f"the {subject} has another {standing['recipient_kind']} now, or none"
+    return None
 
 
 def _entered(row: Mapping[Any, Any]) -> EnteredMessage:
