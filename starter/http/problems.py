@@ -25,6 +25,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_OUTAGE: Final = "5"
 """Seconds; a restarting database needs about as long."""
 
+# RFC 3986, section 3.3, and the sign that escapes.
+_PATH_CHARACTERS: Final = "/%:@!$&'()*+,;=~"
+# The body did not come to its end; with the connection ends what is left of it.
+_BODY_LEFT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+
 _log = structlog.get_logger(__name__)
 
 
@@ -98,7 +103,10 @@ async def answer_http_error(request: Request, error: Exception) -> ProblemRespon
         instance=_instance(request.scope),
         errors=errors,
     )
-    return ProblemResponse(details, error.headers)
+    headers = dict(error.headers or {})
+    if status in _BODY_LEFT:
+        headers["Connection"] = "close"
+    return ProblemResponse(details, headers)
 
 
 async def answer_invalid_parameter(request: Request, error: Exception) -> ProblemResponse:
@@ -165,7 +173,7 @@ def _fault(scope: Scope, error: Exception) -> ProblemResponse:
     _log.error(
         "A request failed for a reason nobody foresaw.",
         error=cause_of(error),
-        way="".join(traceback.format_tb(error.__traceback__)),
+        way=_way(error),
     )
     details = ProblemDetails(
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
@@ -177,5 +185,13 @@ def _fault(scope: Scope, error: Exception) -> ProblemResponse:
     return ProblemResponse(details)
 
 
+def _way(error: Exception) -> list[str]:
+    """Return where in our own code *error* came through, the outermost place first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename]
+    return [f"{frame.filename}:{frame.lineno}" for frame in ours]
+
+
 def _instance(scope: Scope) -> str:
-    return quote(scope["path"])
+    """Return the path as it was asked for; what is no part of a URI is escaped."""
+    return quote(scope.get("raw_path") or scope["path"], safe=_PATH_CHARACTERS)
