@@ -57,6 +57,7 @@ class ExecutionActivities:
         return RunPlan(
             automation_id=begun.automation_id,
             version=begun.version,
+            subject_type=begun.subject_type,
             subject_id=begun.subject_id,
             steps=tuple(
                 _planned(position, step)

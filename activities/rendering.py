@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,17 +10,23 @@ from temporalio import activity
 
 from activities.composition import compose
 from activities.failures import usable_data
-from fixlify.domain.automation import PinnedDefinition
-from fixlify.domain.runs import (
-    RenderedMessage,
-    RenderedMessages,
-    RenderRequest,
-)
-from fixlify.domain.steps import Wait
+from fixlify.domain.automation import PinnedDefinition, TemplateSource
+from fixlify.domain.facts import Subject
+from fixlify.domain.runs import RenderedMessage, RenderedMessages, RenderRequest
+from fixlify.domain.steps import SendEmail, SendSms, Wait
+from fixlify.rendering import speaks_of_event
 from fixlify.storage.automations import load_pinned
 from fixlify.storage.database import Database
-from fixlify.storage.facts import load_facts
+from fixlify.storage.facts import load_facts, load_trigger_data
 from fixlify.storage.messages import enter_messages, find_entered
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What a version runs, and whether any of its texts names something of the event."""
+
+    pinned: PinnedDefinition
+    speaks_of_event: bool
 
 
 class RenderingActivities:
@@ -30,7 +37,7 @@ class RenderingActivities:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._versions: dict[tuple[UUID, int], PinnedDefinition] = {}
+        self._versions: dict[tuple[UUID, int], _Version] = {}
 
     @activity.defn(name="render_messages")
     async def render_messages(self, request: RenderRequest) -> RenderedMessages:
@@ -39,19 +46,18 @@ class RenderingActivities:
         A step that cannot be sent (no address, a missing value, an opt-out) is entered with
         its reason, beside those that can. A second call returns what the first entered.
         """
-        subject = (request.organization_id, request.subject_id)
+        subject = Subject(request.organization_id, request.subject_type, request.subject_id)
         async with usable_data(), self._database.statement() as connection:
-            pinned = await self._version(connection, request)
+            version = await self._version(connection, request)
             facts = (await load_facts(connection, [subject])).get(subject)
-            composed = [
-                compose(
-                    step,
-                    pinned,
-                    facts,
-                    organization_id=request.organization_id,
-                    execution_id=request.execution_id,
+            if facts is not None and version.speaks_of_event:
+                data = await load_trigger_data(
+                    connection, request.execution_id, request.organization_id
                 )
-                for step in map(pinned.definition.step, request.step_ids)
+                facts = facts.with_event(data)
+            composed = [
+                compose(step, version.pinned, facts, subject, request.execution_id)
+                for step in map(version.pinned.definition.step, request.step_ids)
                 if not isinstance(step, Wait)
             ]
             entered = await enter_messages(connection, request.execution_id, composed)
@@ -71,10 +77,21 @@ class RenderingActivities:
             )
         )
 
-    async def _version(
-        self, connection: AsyncConnection, request: RenderRequest
-    ) -> PinnedDefinition:
+    async def _version(self, connection: AsyncConnection, request: RenderRequest) -> _Version:
         key = (request.automation_id, request.version)
         if key not in self._versions:
-            self._versions[key] = await load_pinned(connection, *key)
+            pinned = await load_pinned(connection, *key)
+            speaks = any(speaks_of_event(source) for source in _sources(pinned))
+            self._versions[key] = _Version(pinned, speaks)
         return self._versions[key]
+
+
+def _sources(pinned: PinnedDefinition) -> list[TemplateSource]:
+    return [
+        *pinned.templates.values(),
+        *(
+            pinned.source_of(step)
+            for step in pinned.definition.steps
+            if isinstance(step, SendEmail | SendSms) and step.template is None
+        ),
+    ]

@@ -150,6 +150,7 @@ class AutomationWorkflow:
                 organization_id=self._run.organization_id,
                 automation_id=plan.automation_id,
                 version=plan.version,
+                subject_type=plan.subject_type,
                 subject_id=plan.subject_id,
                 step_ids=tuple(step.id for step in steps),
             ),

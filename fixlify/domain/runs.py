@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from fixlify.domain.events import SubjectType
 from fixlify.domain.models import Message
 
 
@@ -80,21 +81,29 @@ class PlannedStep(Message):
 
 
 class RunPlan(Message):
-    """What an execution is to do, and about which job."""
+    """What an execution is to do, and about what.
+
+    Older runs have no ``subject_type``: they were all about jobs.
+    """
 
     automation_id: UUID
     version: int
+    subject_type: SubjectType = SubjectType.JOB
     subject_id: str
     steps: tuple[PlannedStep, ...] = ()
 
 
 class RenderRequest(Message):
-    """Which steps of an execution to render, of which version, about which job."""
+    """Which steps of an execution to render, of which version, about what.
+
+    Older runs have no ``subject_type``: they were all about jobs.
+    """
 
     execution_id: UUID
     organization_id: UUID
     automation_id: UUID
     version: int
+    subject_type: SubjectType = SubjectType.JOB
     subject_id: str
     step_ids: tuple[str, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 
 from jinja2 import Template
@@ -10,7 +11,7 @@ from fixlify.domain.automation import TemplateSource
 from fixlify.domain.errors import RenderError
 from fixlify.domain.facts import Facts
 from fixlify.domain.models import Frozen
-from fixlify.rendering.compiling import CompiledPart, compile_part
+from fixlify.rendering.compiling import CompiledPart, DefectiveTemplateError, compile_part
 from fixlify.rendering.filters import FORMATS
 from fixlify.rendering.formats import formats_for
 from fixlify.rendering.grammar import Part, at
@@ -59,6 +60,24 @@ def render_sms(source: TemplateSource, facts: Facts) -> RenderedSms:
         RenderError: As for ``render_email``.
     """
     return RenderedSms(text=_render(Part.SMS, source.sms, facts))
+
+
+def speaks_of_event(source: TemplateSource) -> bool:
+    """Whether *source* names something of the event, so that rendering needs to know it."""
+    return any(
+        field.startswith("event.")
+        for part in Part
+        if (text := getattr(source, part)) is not None
+        for field in _fields_of(part, text)
+    )
+
+
+def _fields_of(part: Part, text: str) -> Iterable[str]:
+    try:
+        return compile_part(part, text).fields.values()
+    except DefectiveTemplateError:
+        # Rendering it says what is wrong.
+        return ()
 
 
 def _render(part: Part, source: str | None, facts: Facts) -> str:

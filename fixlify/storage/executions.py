@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.automation import PinnedDefinition
+from fixlify.domain.events import SubjectType
 from fixlify.domain.runs import ExecutionStatus, RunOutcome, RunProgress, StepOutcome
 
 DUPLICATE_WINDOW = timedelta(seconds=30)
@@ -67,6 +68,7 @@ class BegunExecution:
 
     automation_id: UUID
     version: int
+    subject_type: SubjectType
     subject_id: str
     pinned: PinnedDefinition
 
@@ -160,7 +162,7 @@ _BEGIN = text("""
       AND v.automation_id = e.automation_id AND v.version = e.automation_version
       AND (e.status = 'pending' OR (e.status IN ('running', 'waiting')
                                     AND e.workflow_id = :workflow_id))
-    RETURNING e.automation_id, e.automation_version, e.subject_id, v.pinned
+    RETURNING e.automation_id, e.automation_version, e.subject_type, e.subject_id, v.pinned
 """)
 
 _OPEN = text("""
@@ -328,6 +330,7 @@ async def begin_execution(
         return BegunExecution(
             automation_id=row["automation_id"],
             version=row["automation_version"],
+            subject_type=SubjectType(row["subject_type"]),
             subject_id=row["subject_id"],
             pinned=PinnedDefinition.model_validate(row["pinned"]),
         )
