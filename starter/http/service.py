@@ -66,7 +66,8 @@ async def serve_http(
             timeout_graceful_shutdown=int(_LAST_ANSWERS.total_seconds()),
         )
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Below that it speaks of itself, and of whatever a port scanner sends.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
     forgetting = asyncio.create_task(_forget_old_responses(database), name="forget responses")
     try:

@@ -493,8 +493,8 @@ class TestAnIdempotencyKey:
             EVENTS,
             json=OPENED,
             headers=[
-                ("Authorization", f"Bearer {caller.key}"),
-                ("Idempotency-Key", value.encode("latin-1")),  # type: ignore[list-item]
+                (b"Authorization", f"Bearer {caller.key}".encode()),
+                (b"Idempotency-Key", value.encode("latin-1")),
             ],
         )
         assert "Idempotency-Key" in problem(response, 422)["detail"]
