@@ -172,6 +172,8 @@ def test_a_time_that_is_always_inside_the_gap_still_happens() -> None:
         ("2026-03-08 02:30", "2026-03-08 03:30 -0400"),
         ("2027-03-14 02:30", "2027-03-14 03:30 -0400"),
     ]
+    last = list(occurrences(cron("30 2 8-14 3 */7"), NEW_YORK, utc(9997, 6, 1)))
+    assert [f"{each.local:%Y-%m-%d}" for each in last] == ["9998-03-08"]
 
 
 def test_an_hour_that_comes_twice_counts_the_first_time() -> None:
@@ -183,6 +185,16 @@ def test_an_hour_that_comes_twice_counts_the_first_time() -> None:
     assert upcoming(Timetable.daily(1, 30), NEW_YORK, between, 1)[0][0] == "2026-11-02 01:30"
     newest = last_occurrence(Timetable.daily(1, 30), NEW_YORK, utc(2026, 11, 1, 6, 30))
     assert newest == Occurrence(local=naive("2026-11-01T01:30"), at=utc(2026, 11, 1, 5, 30))
+
+
+def test_a_midnight_that_comes_twice_counts_the_first_time() -> None:
+    """St John's put its clocks back at 00:01, into the evening before."""
+    midnight, evening_again = Timetable.daily(0, 0), utc(2010, 11, 7, 3, 0)
+    assert upcoming(midnight, "America/St_Johns", evening_again, 1) == [
+        ("2010-11-08 00:00", "2010-11-08 00:00 -0330")
+    ]
+    newest = last_occurrence(midnight, "America/St_Johns", evening_again)
+    assert newest == Occurrence(local=naive("2010-11-07T00:00"), at=utc(2010, 11, 7, 2, 30))
 
 
 def test_a_day_that_a_zone_skipped_is_moved_by_a_day() -> None:

@@ -40,7 +40,7 @@ def occurrences(timetable: Timetable, zone: str, after: datetime) -> Iterator[Oc
         after: Occurrences at this very instant are left out.
     """
     clock, after = ZoneInfo(zone), _within_reach(after)
-    first, _ = _wall_clocks(after, clock)
+    first = _wall_clock(after, clock)
     locals_ = dropwhile(lambda local: local < first, _local_times(timetable, first.date()))
     return dropwhile(lambda occurrence: occurrence.at <= after, _in_order(locals_, clock))
 
@@ -48,11 +48,11 @@ def occurrences(timetable: Timetable, zone: str, after: datetime) -> Iterator[Oc
 def last_occurrence(timetable: Timetable, zone: str, at: datetime) -> Occurrence | None:
     """Return the newest occurrence that is not after *at*, or None where there was none yet."""
     clock, at = ZoneInfo(zone), _within_reach(at)
-    _, last = _wall_clocks(at, clock)
-    for local in _local_times(timetable, last.date(), step=-1):
+    for local in _local_times(timetable, _wall_clock(at, clock).date(), step=-1):
         found, _ = _read(local, clock)
         if found.at <= at:
-            # An earlier local time may have been moved out of a gap and past this one.
+            # Where the clocks changed, others happened since: an earlier local time that was
+            # moved past this one, or a later one before the clocks were put back.
             since = occurrences(timetable, zone, found.at - timedelta.resolution)
             return deque(takewhile(lambda occurrence: occurrence.at <= at, since), maxlen=1).pop()
     return None
@@ -79,7 +79,7 @@ def unplanned(timetable: Timetable, zone: str, first_year: int, last_year: int) 
                 continue
             if moved or clipped:
                 found.append(occurrence)
-    return sorted(found, key=lambda occurrence: occurrence.at)
+    return found
 
 
 def _within_reach(instant: datetime) -> datetime:
@@ -88,15 +88,14 @@ def _within_reach(instant: datetime) -> datetime:
     return min(max(instant, _EARLIEST), _LATEST)
 
 
-def _wall_clocks(instant: datetime, clock: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return what a clock in the zone shows then, by today's or yesterday's offset: low, high.
+def _wall_clock(instant: datetime, clock: ZoneInfo) -> datetime:
+    """Return what a clock of the zone shows then, or the less it would without today's gap.
 
-    No gap or overlap is longer than a day, so whatever is to happen after *instant* has a
-    local time above the first, and whatever happened until then one not above the second.
+    No gap is longer than a day, so all that happens after *instant* has a later local time.
     """
     utc = instant.astimezone(UTC)
-    shown = [utc.replace(tzinfo=None) + _offset(each, clock) for each in (utc - _DAY, utc)]
-    return min(shown), max(shown)
+    offset = min(_offset(utc - _DAY, clock), _offset(utc, clock))
+    return utc.replace(tzinfo=None) + offset
 
 
 def _offset(instant: datetime, clock: ZoneInfo) -> timedelta:
