@@ -166,11 +166,23 @@ def _result(applied: Applied) -> Line:
 
 def _gist(definition: Mapping[str, Any]) -> tuple[str, str]:
     """Return what sets it off, and the kinds of its steps."""
-    trigger = definition["trigger"]
-    statuses = trigger.get("to") or []
-    to = ", ".join([statuses] if isinstance(statuses, str) else statuses)
-    set_off_by = f"{trigger['type']} to {to}" if to else trigger["type"]
-    return set_off_by, ", ".join(step["type"] for step in definition["steps"]) or "no steps"
+    return (
+        _set_off_by(definition["trigger"]),
+        ", ".join(step["type"] for step in definition["steps"]) or "no steps",
+    )
+
+
+def _set_off_by(trigger: Mapping[str, Any]) -> str:
+    """Return a trigger in a few words: ``invoice_overdue (days 3, 7)``."""
+    keys = {key: value for key, value in trigger.items() if key not in ("type", "catch_up")}
+    words = [f"{key.replace('_', ' ')} {_words(value)}" for key, value in keys.items()]
+    return f"{trigger['type']} ({'; '.join(words)})" if words else str(trigger["type"])
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key.replace('_', ' ')} {_words(each)}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _plain(definition: AutomationDefinition) -> dict[str, Any]:

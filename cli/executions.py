@@ -49,7 +49,13 @@ def executions() -> None:
     "--status", type=click.Choice([each.value for each in ExecutionStatus]), help="Only these."
 )
 @click.option("--automation", metavar="NAME|ID", help="Only those of one automation.")
-@click.option("--job", metavar="ID", help="Only those about one job, such as J-2019.")
+@click.option(
+    "--job",
+    "--subject",
+    "subject",
+    metavar="ID",
+    help="Only those about one job, such as J-2019, or about another subject by its id.",
+)
 @click.option(
     "--since", type=DurationType(), metavar="2h", help="Only those of the last 30m, 2h, 7d …"
 )
@@ -61,7 +67,7 @@ def executions() -> None:
 def list_(
     status: str | None,
     automation: str | None,
-    job: str | None,
+    subject: str | None,
     since: timedelta | None,
     limit: int,
     organization: str | None,
@@ -74,7 +80,7 @@ def list_(
             wanted = HistoryFilter(
                 status=ExecutionStatus(status) if status else None,
                 automation_id=await _automation_id(connection, automation),
-                subject_id=job,
+                subject_id=subject,
                 since=since,
             )
             # One more than asked for tells whether there are more.
