@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, get_args
-
-import pytest
-from temporalio.client import Client
 
 import workflows
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
-from devstack.mail import MailCatcher
-from devstack.sms import SmsCatcher
+from activities.sweeps import SweepActivities
 from devstack.temporal_server import SEARCH_ATTRIBUTES, EmbeddedTemporal
 from fixlify import temporal
 from fixlify.domain import queues
 from fixlify.domain.steps import Step
-from fixlify.domain.triggers import TRIGGERS_BY_EVENT, Trigger
 from fixlify.settings import variables
-from tests.engine import Engine, running_engine
-from tests.office import Office
 from tests.replay.scenarios import SCENARIOS
 from worker.workers import WORKFLOWS, build_workers
 
 ROOT = Path(__file__).parent.parent.parent
-ACTIVITIES = (ExecutionActivities, RenderingActivities, EmailActivities, SmsActivities)
+ACTIVITIES = (
+    ExecutionActivities,
+    RenderingActivities,
+    EmailActivities,
+    SmsActivities,
+    SweepActivities,
+)
 
 
 def _types(union: Any) -> set[str]:
@@ -83,44 +81,6 @@ async def test_every_activity_is_registered_and_every_queue_has_a_worker(
     assert registered == _activity_names()
     named = {value for name, value in vars(queues).items() if name.isupper()}
     assert {worker.task_queue for worker in workers} == named
-
-
-@pytest.fixture
-async def engine(
-    office: Office, temporal_client: Client, mail: MailCatcher, phone: SmsCatcher
-) -> AsyncIterator[Engine]:
-    async with running_engine(office, temporal_client, mail, phone) as engine:
-        yield engine
-
-
-FIRED_BY_SQL = {
-    "job_created": "INSERT INTO jobs (organization_id, id, client_id, status)"
-    " SELECT organization_id, 'J-1', id, 'new' FROM clients",
-    "job_status_changed": "UPDATE jobs SET status = 'on the way'",
-    "job_completed": "UPDATE jobs SET status = 'Completed'",
-}
-
-
-@pytest.mark.parametrize("trigger", sorted(_types(Trigger)))
-async def test_every_trigger_type_is_fired_by_plain_sql_and_delivers(
-    trigger: str, office: Office, engine: Engine, phone: SmsCatcher
-) -> None:
-    """The builder once offered triggers that nothing emitted."""
-    await office.add_job("J-0")
-    await engine.relay_everything()
-    await office.apply(
-        f"name: {trigger}\ntrigger: {{type: {trigger}}}\n"
-        "steps: [{type: send_sms, text: 'about {{ job.id }}'}]"
-    )
-
-    await office.query(FIRED_BY_SQL[trigger])
-    await engine.settled()
-
-    assert len(phone.messages) == 1
-
-
-def test_every_trigger_type_has_an_event_that_brings_it() -> None:
-    assert {name for names in TRIGGERS_BY_EVENT.values() for name in names} == _types(Trigger)
 
 
 def test_every_kind_of_step_is_in_a_recorded_history() -> None:
