@@ -99,6 +99,36 @@ class Office:
         await self.insert("jobs", **(defaults | columns))
         return job_id
 
+    async def add_estimate(self, **columns: Any) -> UUID:
+        """Enter a draft estimate; for a new client unless *columns* name one."""
+        defaults = {"number": "E-1001", "title": "New boiler", "status": "draft", "total": 4_800}
+        return await self._add("estimates", defaults | columns)
+
+    async def add_invoice(self, **columns: Any) -> UUID:
+        """Enter a draft invoice of nothing paid yet; for a new client unless *columns* name one."""
+        defaults = {"number": "INV-1001", "status": "draft", "total": 240}
+        return await self._add("invoices", defaults | columns)
+
+    async def add_payment(self, **columns: Any) -> UUID:
+        """Enter a payment by card; of a new client unless *columns* name one."""
+        return await self._add("payments", {"amount": 240, "method": "card"} | columns)
+
+    async def add_task(self, **columns: Any) -> UUID:
+        """Enter an open task; about a new client unless *columns* name one."""
+        return await self._add("tasks", {"title": "Call back", "status": "open"} | columns)
+
+    async def add_inbound_message(self, body: str | None = "Yes please", **columns: Any) -> UUID:
+        """Enter a text message that came in; from a new client unless *columns* name one."""
+        defaults = {"from_number": "+12125550123", "to_number": "+12125550100", "body": body}
+        return await self._add("inbound_messages", defaults | columns)
+
+    async def _add(self, table: str, columns: dict[str, Any]) -> UUID:
+        if "client_id" not in columns:
+            columns["client_id"] = await self.add_client()
+        row = await self.insert(table, organization_id=self.organization_id, **columns)
+        row_id: UUID = row["id"]
+        return row_id
+
     async def write_status(self, job_id: str, status: str | None) -> None:
         """Do what every app of the company does: one UPDATE."""
         await self.query(
