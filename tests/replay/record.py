@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,7 @@ from fixlify.storage.migrations import migrate
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
 from tests.replay.scenarios import SCENARIOS, Scenario
+from workflows.automation import AutomationWorkflow
 
 ROOT = Path(__file__).parent.parent.parent
 HISTORIES = Path(__file__).parent / "histories"
@@ -58,13 +60,16 @@ async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
     await engine.relay_everything()
     (execution,) = await office.executions()
     handle = engine.handle(execution["id"])
+    if scenario.stopped or scenario.cancel_while_waiting:
+        await eventually(partial(_waits_for, office, "until"))
+    if scenario.stopped:
+        await office.insert("automation_stops", organization_id=office.organization_id)
+        await eventually(partial(_waits_for, office, "mail: held", "text: held"))
     if scenario.cancel_while_waiting:
-
-        async def is_waiting() -> bool:
-            return [e["status"] for e in await office.executions()] == ["waiting"]
-
-        await eventually(is_waiting)
         await handle.cancel()
+    elif scenario.stopped:
+        await office.query("DELETE FROM automation_stops")
+        await handle.signal(AutomationWorkflow.release)
     # Endings are told apart by the recorded status, which every one of them writes.
     with suppress(WorkflowFailureError):
         await handle.result()
@@ -73,6 +78,11 @@ async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
         raise AssertionError(f"{execution['status']}, not {scenario.expected_status}: {execution}")
     history = await handle.fetch_history()
     return history.to_json()
+
+
+async def _waits_for(office: Office, *words: str) -> bool:
+    (execution,) = await office.executions()
+    return all(each in (execution["waiting_for"] or "") for each in words)
 
 
 def _write(file: Path, history: str) -> None:

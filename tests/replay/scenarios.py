@@ -24,15 +24,29 @@ steps:
   - {id: mail, type: send_email, subject: "How was it?", text: "Tell us."}
 """
 
+# Long enough for the stop to be there before the messages.
+_WAIT_THEN_BOTH = """
+name: Wait, then both
+trigger: {type: job_completed}
+steps:
+  - {id: cool-down, type: wait, for: 2s}
+  - {id: mail, type: send_email, subject: "How was it?", text: "Tell us."}
+  - {id: text, type: send_sms, text: "{{ job.title }} is done."}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One run: the automation, the client it concerns, and what is done to it."""
+    """One run: the automation, the client it concerns, and what is done to it.
+
+    A *stopped* one meets a stop at its messages, which is lifted unless the run is cancelled.
+    """
 
     automation: str
     expected_status: str
     client: Mapping[str, Any] = field(default_factory=dict)
     cancel_while_waiting: bool = False
+    stopped: bool = False
 
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
@@ -50,6 +64,10 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         ),
         "cancelled-while-waiting": Scenario(
             _WITH_WAIT.replace("WAIT", "2d"), "cancelled", cancel_while_waiting=True
+        ),
+        "held-then-released": Scenario(_WAIT_THEN_BOTH, "completed", stopped=True),
+        "cancelled-while-held": Scenario(
+            _WAIT_THEN_BOTH, "cancelled", cancel_while_waiting=True, stopped=True
         ),
     }
 )
