@@ -131,7 +131,14 @@ class JobRow(Table):
         ),
         Index(None, "organization_id", "client_id"),
         Index(None, "organization_id", "technician_id"),
-        Index(None, "organization_id", "schedule_start"),
+        Index("jobs_organization_id_schedule_start_idx", "organization_id", "schedule_start", "id"),
+        # When a job was done, as well as anybody knows.
+        Index(
+            "jobs_service_idx",
+            "organization_id",
+            text("COALESCE(completed_at, schedule_end, schedule_start, created_at)"),
+            "id",
+        ),
     )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
@@ -395,7 +402,8 @@ class EventRow(Table):
     processed_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     automation_id: Mapped[UUID | None]
-    occurrence_key: Mapped[str | None]
+    # Byte order: sweeps ask for all occurrences of one subject, by their beginning.
+    occurrence_key: Mapped[str | None] = mapped_column(Text(collation="C"))
     source_key: Mapped[str | None]
 
 

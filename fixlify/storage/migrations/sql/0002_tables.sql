@@ -79,9 +79,10 @@ CREATE TABLE inbound_messages (
 );
 CREATE INDEX inbound_messages_organization_id_client_id_idx ON inbound_messages (organization_id, client_id);
 
--- What the sweeps read: open invoices by due date, visits by their time.
+-- What the sweeps read: open invoices by due date, visits by their time, services by their date.
 CREATE INDEX invoices_organization_id_due_date_id_idx ON invoices (organization_id, due_date, id);
-CREATE INDEX jobs_organization_id_schedule_start_idx ON jobs (organization_id, schedule_start);
+CREATE INDEX jobs_organization_id_schedule_start_idx ON jobs (organization_id, schedule_start, id);
+CREATE INDEX jobs_service_idx ON jobs (organization_id, coalesce(completed_at, schedule_end, schedule_start, created_at), id);
 
 -- From when on an automation listens: what happened before concerns it no more.
 ALTER TABLE automation_workflows ADD COLUMN activated_at timestamptz;
@@ -89,10 +90,11 @@ UPDATE automation_workflows SET activated_at = created_at WHERE status = 'active
 CREATE INDEX automation_workflows_trigger_type_idx ON automation_workflows (trigger_type) WHERE status IN ('active', 'paused');
 
 -- automation_id and occurrence_key: what a sweep found, for one automation, once for ever.
+-- Byte order, so that an index finds all occurrences of one subject in any locale.
 -- source_key: the id a sender outside gave its event; it sends it twice when in doubt.
 ALTER TABLE automation_events
     ADD COLUMN automation_id uuid,
-    ADD COLUMN occurrence_key text,
+    ADD COLUMN occurrence_key text COLLATE "C",
     ADD COLUMN source_key text;
 CREATE UNIQUE INDEX automation_events_occurrence_idx ON automation_events (automation_id, occurrence_key) WHERE automation_id IS NOT NULL;
 CREATE UNIQUE INDEX automation_events_source_idx ON automation_events (organization_id, source_key) WHERE source_key IS NOT NULL;
