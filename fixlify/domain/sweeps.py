@@ -1,14 +1,18 @@
-"""Sweeps: what a schedule starts, and what came of it; nothing personal."""
+"""Sweeps: what a schedule starts, how far it is, and what came of it; nothing personal."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from fixlify.domain.models import Message
 
 SWEEP_PREFIX = "sweep/"
+
+MOST_PROBLEMS: Final = 50
+"""How many problems a run tells of; whoever has put these right is told of the next."""
 
 
 class SweepKind(StrEnum):
@@ -51,3 +55,33 @@ class SweepFindings(Message):
     looked_at: int = 0
     found: int = 0
     problems: tuple[str, ...] = ()
+
+    def __add__(self, other: SweepFindings) -> SweepFindings:
+        """Return both together; of the problems, each once and ``MOST_PROBLEMS`` at most."""
+        problems = dict.fromkeys((*self.problems, *other.problems))
+        return SweepFindings(
+            looked_at=self.looked_at + other.looked_at,
+            found=self.found + other.found,
+            problems=tuple(problems)[:MOST_PROBLEMS],
+        )
+
+
+class SweepProgress(Message):
+    """How far a sweep is; another attempt goes on from here.
+
+    Automations are served in the order of their ids. ``automation_id`` is the last one begun,
+    and ``after`` the place (a date or time, and an id) of the last row looked at for it; None
+    when the sweep is done with it. ``served`` counts those that could be looked at.
+    """
+
+    automation_id: UUID | None = None
+    after: tuple[str, str] | None = None
+    served: int = 0
+    findings: SweepFindings = SweepFindings()
+
+
+class FailedSweep(Message):
+    """A run that came to nothing, and why."""
+
+    run: SweepRun
+    reason: str
