@@ -1,4 +1,4 @@
-"""The Temporal workers of one process: one for workflows, one per channel."""
+"""The Temporal workers of one process: one for workflows, one per channel, one for sweeps."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
+from activities.sweeps import SweepActivities
 from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.domain import queues
 from fixlify.storage.database import Database
 from worker.sandbox import workflow_runner
 from workflows.automation import AutomationWorkflow
+from workflows.sweep import SweepWorkflow
 
-WORKFLOWS: Final[list[type[Any]]] = [AutomationWorkflow]
+WORKFLOWS: Final[list[type[Any]]] = [AutomationWorkflow, SweepWorkflow]
 
 # Longer than all deadlines inside a send together, so that a stop never cuts one short.
 GRACEFUL_SHUTDOWN: Final = timedelta(seconds=90)
 # Workflow tasks are CPU-bound; more at once in one process only makes each slower.
 CONCURRENT_WORKFLOW_TASKS: Final = 10
 CONCURRENT_SENDS: Final = 50
+# Each keeps a connection of the pool busy; the others are for the runs.
+CONCURRENT_SWEEPS: Final = 4
 
 
 def build_workers(
@@ -48,6 +52,7 @@ def build_workers(
     """
     executions = ExecutionActivities(database)
     rendering = RenderingActivities(database)
+    sweeps = SweepActivities(database)
     automations = Worker(
         client,
         task_queue=queues.AUTOMATIONS,
@@ -58,6 +63,7 @@ def build_workers(
             executions.withdraw_message,
             executions.record_outcome,
             rendering.render_messages,
+            sweeps.record_failed_sweep,
         ],
         workflow_runner=workflow_runner(),
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
@@ -69,6 +75,13 @@ def build_workers(
         automations,
         _sender(client, queues.EMAIL, EmailActivities(database, email, sender).send_email),
         _sender(client, queues.SMS, SmsActivities(database, sms).send_sms),
+        Worker(
+            client,
+            task_queue=queues.SWEEPS,
+            activities=[sweeps.run_sweep],
+            max_concurrent_activities=CONCURRENT_SWEEPS,
+            graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        ),
     ]
 
 
