@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -258,6 +258,68 @@ class TestDates:
             assert not check("job.schedule_start", operator, "tomorrow").holds(about())
 
 
+class TestDays:
+    """A date without a time is compared as a day."""
+
+    @pytest.mark.parametrize(
+        ("operator", "value", "holds"),
+        [
+            ("equals", "2026-11-12", True),
+            ("equals", date(2026, 11, 12), True),
+            ("equals", "2026-11-13", False),
+            ("less_than", "2026-11-13", True),
+            ("less_than", "2026-11-12", False),
+            ("less_than_or_equal", "2026-11-12", True),
+            ("greater_than", "2026-11-11", True),
+            ("less_than", "2026-11-12T00:00:01Z", True),
+            ("in", ["2026-01-01", "2026-11-12"], True),
+            ("greater_than", "soon", False),
+            ("is_empty", None, False),
+        ],
+    )
+    def test_a_due_date(self, operator: str, value: Any, holds: bool) -> None:
+        assert check("invoice.due_date", operator, value).holds(facts()) is holds
+
+    def test_no_due_date(self) -> None:
+        nothing = facts(invoice={"due_date": None})
+        assert check("invoice.due_date", "is_empty").holds(nothing)
+        assert not check("invoice.due_date", "less_than", "2030-01-01").holds(nothing)
+
+
+class TestEvents:
+    """What set the automation off has whatever keys it has."""
+
+    EVENT = facts(event={"name": "review.submitted", "stars": 4.5, "public": True, "gone": None})
+
+    @pytest.mark.parametrize(
+        ("field", "operator", "value", "holds"),
+        [
+            ("event.name", "equals", "Review.Submitted", True),
+            ("event.stars", "greater_than", 4, True),
+            ("event.stars", "equals", "4.50", True),
+            ("event.stars", "less_than", 4.5, False),
+            ("event.public", "equals", True, True),
+            ("event.public", "equals", "false", False),
+            ("event.gone", "is_empty", None, True),
+            ("event.reviewer", "is_empty", None, True),
+            ("event.reviewer", "equals", "Ada", False),
+            ("event.reviewer", "not_equals", "Ada", True),
+            ("event.public", "greater_than", 0, False),
+        ],
+    )
+    def test_comparisons(self, field: str, operator: str, value: Any, holds: bool) -> None:
+        assert check(field, operator, value).holds(self.EVENT) is holds
+
+    def test_a_failure_says_what_was_found(self) -> None:
+        failed = check("event.stars", "less_than", 3).failures(self.EVENT)
+        assert failed == ["event.stars less_than 3 (it is '4.5')"]
+
+    @pytest.mark.parametrize("field", ["event", "event.", "event.Stars", "event.a.b", "event.1"])
+    def test_what_can_be_no_key_is_refused(self, field: str) -> None:
+        with pytest.raises(ValidationError, match=r"no event has|unknown field"):
+            check(field, "is_empty")
+
+
 class TestFlags:
     """Flags compare with true and false, as YAML or as text."""
 
@@ -375,6 +437,10 @@ FIELDS = [
     "client.tags",
     "client.sms_opted_out",
     "technician.name",
+    "invoice.due_date",
+    "invoice.balance",
+    "invoice.days_overdue",
+    "event.value",
 ]
 VALUES = st.one_of(
     st.text(max_size=6),
@@ -408,9 +474,11 @@ CONDITIONS = st.recursive(
     max_leaves=5,
 )
 FACTS = st.builds(
-    lambda status, title, total, start, tags, with_technician: facts(
+    lambda status, title, total, start, tags, due, value, with_technician: facts(
         job={"status": status, "title": title, "total": total, "schedule_start": start},
         client={"tags": tuple(tags)},
+        invoice={"due_date": due, "total": total},
+        event={"value": value},
         **({} if with_technician else {"technician": None}),
     ),
     st.none() | st.text(max_size=6),
@@ -418,6 +486,12 @@ FACTS = st.builds(
     st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=2),
     st.none() | st.datetimes(timezones=st.just(UTC)),
     st.lists(st.text(max_size=4), max_size=2),
+    st.none() | st.dates(),
+    st.none()
+    | st.text(max_size=6)
+    | st.integers()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
 )
 

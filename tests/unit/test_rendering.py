@@ -7,7 +7,7 @@ import pytest
 from fixlify.domain.automation import TemplateSource
 from fixlify.domain.errors import RenderError
 from fixlify.domain.facts import ORIGIN_ALIASES, Facts
-from fixlify.rendering import render_email, render_sms
+from fixlify.rendering import render_email, render_sms, speaks_of_event
 from tests.unit.sample_facts import ORGANIZATION, facts
 
 
@@ -45,6 +45,14 @@ def test_a_variable_is_replaced_by_its_fact() -> None:
         ("{{scheduled_date | time}}", "10:00 AM"),
         ("{{scheduled_date | default('soon')}}", "November 26, 2026"),
         ("${{job_total}}", "$1,250.50"),
+        ("{{invoice_number}} {{invoice.invoiceNumber}}", "INV-77 INV-77"),
+        ("${{invoice_total}} ${{invoice.total}}", "$1,250.50 $1,250.50"),
+        ("${{amount_due}}", "$1,000.00"),
+        ("{{due_date}}", "November 12, 2026"),
+        ("{{invoice.dueDate | date('short')}}", "11/12/26"),
+        ("{{estimate_number}}", "E-31"),
+        ("${{payment_amount}} on {{payment_date}}", "$250.50 on November 20, 2026"),
+        ("{{task.dueDate}}", "November 27, 2026"),
     ],
 )
 def test_names_of_the_replaced_system_still_work(template: str, expected: str) -> None:
@@ -54,6 +62,66 @@ def test_names_of_the_replaced_system_still_work(template: str, expected: str) -
 @pytest.mark.parametrize("alias", sorted(ORIGIN_ALIASES))
 def test_every_name_of_the_replaced_system_is_known(alias: str) -> None:
     assert sms("{{ " + alias + " | default('-') }}")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ event.name }}", "review.submitted"),
+        ("{{ event['order_number'] }}", "A-7"),
+        ("{{ event.amount | money }}", "$250.00"),
+        ("{{ event.stars }} of {{ event.most }}", "4.5 of 5"),
+        ("{% if event.public %}shown{% endif %}", "shown"),
+        ("{% if event.stars > 4 %}good{% endif %}", "good"),
+        ("{{ event.reviewer | default('somebody') }}", "somebody"),
+        ("{{ event.nothing | default('-') }}", "-"),
+        ("{% if event.reviewer %}x{% else %}unknown{% endif %}", "unknown"),
+    ],
+)
+def test_an_events_own_data_can_be_written_about(template: str, expected: str) -> None:
+    event = {
+        "name": "review.submitted",
+        "order_number": "A-7",
+        "amount": 250.0,
+        "stars": 4.5,
+        "most": 5,
+        "public": True,
+        "nothing": None,
+    }
+    assert sms(template, facts(event=event)) == expected
+
+
+def test_what_an_event_does_not_have_cannot_be_printed() -> None:
+    with pytest.raises(RenderError, match=r"'event\.reviewer' is empty.*default"):
+        sms("{{ event.reviewer }}", facts(event={"name": "review.submitted"}))
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ event.public }}", "yes or no cannot be printed"),
+        ("{{ event.order_number | money }}", "'money' needs an amount"),
+    ],
+)
+def test_what_an_event_has_of_another_kind_is_refused(template: str, reason: str) -> None:
+    with pytest.raises(RenderError, match=reason):
+        sms(template, facts(event={"public": True, "order_number": "A-7"}))
+
+
+@pytest.mark.parametrize(
+    ("source", "speaks"),
+    [
+        (TemplateSource(sms="{{ client.name }} about an event"), False),
+        (TemplateSource(subject="Hello", text="{% if event.stars > 4 %}x{% endif %}"), True),
+        (TemplateSource(subject="{{ event.name | default('x') }}", text="Hello"), True),
+        (TemplateSource(sms="{{ nobody }}"), False),
+        (TemplateSource(), False),
+    ],
+)
+def test_whether_a_template_speaks_of_the_event_is_known_before(
+    source: TemplateSource, speaks: bool
+) -> None:
+    assert speaks_of_event(source) is speaks
 
 
 def test_a_name_nobody_knows_is_refused_with_the_nearest() -> None:

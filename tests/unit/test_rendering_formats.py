@@ -34,6 +34,39 @@ def test_moments_and_amounts_in_american_english(template: str, expected: str) -
     assert sms(template) == expected
 
 
+@pytest.mark.parametrize(
+    "zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/New_York", "UTC"]
+)
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ invoice.due_date }}", "November 12, 2026"),
+        ("{{ invoice.due_date | date }}", "November 12, 2026"),
+        ("{{ invoice.due_date | date('full') }}", "Thursday, November 12, 2026"),
+    ],
+)
+def test_a_date_is_the_same_day_everywhere(zone: str, template: str, expected: str) -> None:
+    about = facts(client={"time_zone": zone}, organization={"time_zone": zone})
+    assert sms(template, about) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(2026, "2026"), (12345.5, "12345.5"), (250.0, "250"), (0.1, "0.1"), (1e21, "1" + "0" * 21)],
+)
+def test_a_number_that_is_no_amount_is_plain(number: float, expected: str) -> None:
+    assert sms("{{ event.number }}", facts(event={"number": number})) == expected
+
+
+def test_a_plain_number_is_written_as_the_organization_writes() -> None:
+    about = facts(organization={"locale": "de_DE"}, event={"stars": 4.5})
+    assert sms("{{ event.stars }}", about) == "4,5"
+
+
+def test_days_are_plain_numbers() -> None:
+    assert sms("{{ invoice.days_overdue }}", facts(invoice={"days_overdue": 1234})) == "1234"
+
+
 def test_a_bare_moment_reads_as_date_and_time() -> None:
     shown = sms("{{ job.schedule_start }}")
     assert shown.startswith("November 26, 2026")

@@ -47,6 +47,24 @@ def problems(template: str) -> list[str]:
             "{{ job.schedule_start | date('huge') }}",
             "text line 1: 'date' takes one of full, long, medium, short",
         ),
+        (
+            "{{ invoice.due_date | time }}",
+            "text line 1: 'time' needs a date and time, 'invoice.due_date' is a date",
+        ),
+        (
+            "{{ invoice.days_overdue | money }}",
+            "text line 1: 'money' needs an amount, 'invoice.days_overdue' is a number",
+        ),
+        (
+            "{{ event.after | date }}",
+            "text line 1: 'date' needs a date and time, 'event.after' is text, a number, or yes "
+            "or no",
+        ),
+        (
+            "{{ event.orderNumber }}",
+            "text line 1: unknown variable 'event.orderNumber'; the key of an event is lower-case "
+            "letters, digits and '_'",
+        ),
         ("{{ job.title | upper(1) }}", "text line 1: 'upper' does not take these arguments"),
         (
             "{{ job.title | default(fallbck='x') }}",
@@ -82,6 +100,15 @@ def test_a_group_is_not_a_variable() -> None:
     assert problem.startswith("text line 1: 'job' is not a variable by itself; write one of job.")
     (problem,) = problems("{% for field in company %}x{% endfor %}")
     assert "write one of company.email, company.name" in problem
+    (problem,) = problems("{{ event }}")
+    assert "write one of event.name, event.…" in problem
+
+
+def test_any_key_an_event_may_have_is_accepted() -> None:
+    assert problems("{{ event.name }} {{ event.a1__b | money }} {{ event['x'] | upper }}") == []
+    assert problems("{{ event." + "x" * 63 + " }}") == []
+    assert problems("{{ event." + "x" * 64 + " }}")
+    assert problems("{{ event.data.name }}")
 
 
 def test_every_mistake_is_found_at_once() -> None:
