@@ -96,23 +96,33 @@ class TagsChanged(Frozen):
     removed: Words | None = None
 
     def matches(self, event: Event) -> bool:
-        """Whether *event* sets this off; with neither named, any change of tags does."""
+        """Whether *event* sets this off; with neither named, any tag that moved does."""
         if event.type is not self.event_type:
             return False
+        came, went = _moved(event)
         if self.added is None and self.removed is None:
-            return True
-        return _share(self.added, event.data.get("added")) or _share(
-            self.removed, event.data.get("removed")
+            return bool(came or went)
+        return not came.isdisjoint(_spellings(self.added)) or not went.isdisjoint(
+            _spellings(self.removed)
         )
 
     def value_of(self, event: Event) -> str:
         """Return what the duplicate window compares: the tags that came and went."""
-        came = sorted(f"+{tag}" for tag in event.data.get("added") or ())
-        went = sorted(f"-{tag}" for tag in event.data.get("removed") or ())
-        return ",".join(came + went)
+        came, went = _moved(event)
+        return ",".join(
+            [*(f"+{tag}" for tag in sorted(came)), *(f"-{tag}" for tag in sorted(went))]
+        )
 
 
-def _share(wanted: list[str] | None, found: object) -> bool:
-    if wanted is None or not isinstance(found, list | tuple):
-        return False
-    return bool({normalized(each) for each in wanted} & {normalized(str(each)) for each in found})
+def _moved(event: Event) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the tags that came and the ones that went; another spelling is neither."""
+    came, went = (_spellings(event.data.get(key)) for key in ("added", "removed"))
+    return came - went, went - came
+
+
+def _spellings(tags: object) -> frozenset[str]:
+    """Return *tags* as they are compared; what is no list of words has none."""
+    if not isinstance(tags, list | tuple):
+        return frozenset()
+    words = (normalized(str(tag)) for tag in tags if isinstance(tag, str | int | float))
+    return frozenset(word for word in words if word is not None)
