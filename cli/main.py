@@ -33,13 +33,17 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "dev": Entry("cli.dev:dev", "Run the whole stack here, until Ctrl-C."),
         "migrate": Entry("cli.migrate:migrate", "Bring the database to the newest schema."),
         "worker": Entry("cli.worker:worker", "Run workflows and sends (and the relay)."),
-        "starter": Entry("cli.starter:starter", "Run the relay alone; several may run at once."),
+        "starter": Entry("cli.starter:starter", "Run the relay, the HTTP API or both."),
         "automations": Entry(
             "cli.automations:automations", "Apply automations, see them, switch them on and off."
         ),
         "executions": Entry(
             "cli.executions:executions", "See what automations did, and what they did not and why."
         ),
+        "events": Entry(
+            "cli.events:events", "Report what happened elsewhere, and see what was recorded."
+        ),
+        "keys": Entry("cli.keys:keys", "Let other programs report events over HTTP, or no longer."),
         "doctor": Entry(
             "cli.doctor:doctor", "Check what is configured, reachable, migrated and polled."
         ),
@@ -57,7 +61,7 @@ class Failure(click.ClickException):
 
 
 class Refusal(Failure):
-    """An automation that is not valid."""
+    """An automation or an event that is not valid."""
 
     exit_code = USAGE
 
@@ -97,7 +101,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
         "Exit codes: 0 done; 1 failed, and the message says what to do; 2 wrong usage, or an "
-        "automation that is not valid."
+        "automation or event that is not valid."
     ),
 )
 @click.version_option(package_name="fixlify-automations", prog_name="fixlify")
