@@ -21,6 +21,7 @@ from fixlify.storage.listen import EventSignal
 from starter.launch import Launcher
 from starter.reconcile import Reconciler
 from starter.relay import Relay
+from starter.schedules import ScheduleKeeper
 from starter.stopping import unless_stopped, until_stopped
 
 _CONNECT_PAUSE: Final = timedelta(seconds=1)
@@ -67,12 +68,14 @@ async def connect_patiently(settings: Settings, part: str) -> Client:
 async def running_relay(
     settings: Settings, client: Client, *, eager: bool
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Run a relay and its reconciler in the background until the block ends; yields their tasks.
+    """Run a relay, its reconciler and the keeper of the schedules until the block ends.
 
-    They end only by cancellation; if one fails, the process should end with it.
+    Yields their tasks. They end only by cancellation; if one fails, the process should end with it.
     """
     url = settings.database_url.get_secret_value()
     database = Database(url, Role.ENGINE, pool_size=_RELAY_CONNECTIONS)
+    # Of its own: a sync holds its lock, and with it a connection, for as long as it takes.
+    schedules = Database(url, Role.ENGINE, pool_size=1)
     try:
         async with EventSignal(url) as signal:
             relay = Relay(database, Launcher(client, eager=eager), signal)
@@ -80,6 +83,7 @@ async def running_relay(
             tasks = [
                 asyncio.create_task(relay.run(), name="relay"),
                 asyncio.create_task(reconciler.run(), name="reconciler"),
+                asyncio.create_task(ScheduleKeeper(client, schedules).run(), name="schedules"),
             ]
             try:
                 yield tasks
@@ -89,6 +93,7 @@ async def running_relay(
                 await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await database.close()
+        await schedules.close()
 
 
 async def run_starter(settings: Settings, stop: asyncio.Event) -> None:
