@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devstack.postgres import EmbeddedPostgres
 from fixlify.domain.runs import ExecutionStatus, MessageStatus, RunOutcome, SendReceipt
@@ -246,6 +247,224 @@ class TestTheLastLook:
         claim = await book.claim(message)
         assert isinstance(claim, ClaimedMessage)
         assert claim.body_text == "Thank you."
+
+
+ABOUT_A_CLIENT = {
+    "client": "clients",
+    "estimate": "estimates",
+    "invoice": "invoices",
+    "payment": "payments",
+    "task": "tasks",
+    "sms": "inbound_messages",
+}
+
+
+class TestEverySubject:
+    """Whatever a message is about, it goes to whom that concerns at that moment."""
+
+    async def about(self, book: Book, subject_type: str, **columns: Any) -> UUID:
+        """Make the book's execution be about a new record; return the record's id."""
+        owner = {"organization_id": book.office.organization_id}
+        row = await book.office.insert(ABOUT_A_CLIENT[subject_type], **(owner | columns))
+        await self.set_subject(book, subject_type, str(row["id"]))
+        id_: UUID = row["id"]
+        return id_
+
+    async def set_subject(self, book: Book, subject_type: str, subject_id: str) -> None:
+        await book.office.query(
+            "UPDATE automation_execution_logs SET subject_type = %s, subject_id = %s",
+            subject_type,
+            subject_id,
+        )
+
+    @pytest.mark.parametrize("subject_type", sorted(set(ABOUT_A_CLIENT) - {"client"}))
+    async def test_its_client_gets_it_and_nobody_else(self, book: Book, subject_type: str) -> None:
+        client = await book.office.add_client(first_name="Bob")
+        await self.about(book, subject_type, client_id=client)
+        theirs = await book.enter(recipient_id=client)
+        anothers = await book.enter(step_id="mail", recipient_id=await book.office.add_client())
+        assert isinstance(await book.claim(theirs), ClaimedMessage)
+        assert await book.claim(anothers) == SendReceipt(
+            status=MessageStatus.CANCELLED,
+            reason=f"the {subject_type} has another client now, or none",
+        )
+
+    @pytest.mark.parametrize("subject_type", sorted(ABOUT_A_CLIENT))
+    async def test_consent_counts_for_each(self, book: Book, subject_type: str) -> None:
+        client = await book.office.add_client(sms_opted_out=True)
+        if subject_type == "client":
+            await self.set_subject(book, "client", str(client))
+        else:
+            await self.about(book, subject_type, client_id=client)
+        message = await book.enter(recipient_id=client)
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.SUPPRESSED, reason="the client opted out of sms"
+        )
+
+    @pytest.mark.parametrize("subject_type", [*sorted(ABOUT_A_CLIENT), "job"])
+    async def test_each_may_be_gone(self, book: Book, subject_type: str) -> None:
+        message = await book.enter()
+        await self.set_subject(book, subject_type, str(uuid4()))
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.CANCELLED, reason=f"the {subject_type} no longer exists"
+        )
+
+    async def test_an_organization_has_nobody_to_write_to(self, book: Book) -> None:
+        message = await book.enter()
+        await self.set_subject(book, "organization", str(book.office.organization_id))
+        receipt = await book.claim(message)
+        assert isinstance(receipt, SendReceipt)
+        assert receipt.reason == "the organization has another client now, or none"
+
+    async def test_a_task_given_to_somebody_else(self, book: Book) -> None:
+        eve, daniel = [
+            (
+                await book.office.insert(
+                    "profiles", organization_id=book.office.organization_id, first_name=name
+                )
+            )["id"]
+            for name in ("Eve", "Daniel")
+        ]
+        await self.about(book, "task", assignee_id=eve, job_id="J-2019")
+        await book.office.query("UPDATE jobs SET technician_id = %s", daniel)
+        message = await book.enter(recipient_kind="technician", recipient_id=daniel)
+        receipt = await book.claim(message)
+        assert isinstance(receipt, SendReceipt)
+        assert receipt.reason == "the task has another technician now, or none"
+        await book.office.query("UPDATE tasks SET assignee_id = NULL")
+        again = await book.enter(step_id="mail", recipient_kind="technician", recipient_id=daniel)
+        assert isinstance(await book.claim(again), ClaimedMessage)
+
+
+class StopLiftedMeanwhile:
+    """A connection during whose second statement every stop is lifted."""
+
+    def __init__(self, connection: AsyncConnection, office: Office) -> None:
+        self._connection = connection
+        self._office = office
+        self.statements = 0
+
+    async def execute(self, statement: Any, parameters: Any) -> Any:
+        self.statements += 1
+        if self.statements == 2:
+            await self._office.query("DELETE FROM automation_stops")
+        return await self._connection.execute(statement, parameters)
+
+
+class TestStopped:
+    """While automations are stopped nothing goes out, and nothing is lost."""
+
+    HELD = SendReceipt(status=MessageStatus.HELD, reason="automations are stopped")
+
+    async def stop(self, book: Book, organization: UUID | None, reason: str | None = None) -> None:
+        await book.office.insert("automation_stops", organization_id=organization, reason=reason)
+
+    async def test_a_stop_of_the_company_holds_its_messages(self, book: Book) -> None:
+        message = await book.enter()
+        await self.stop(book, book.office.organization_id)
+        for _ in range(2):
+            assert await book.claim(message) == self.HELD
+        row = await book.row(message)
+        assert (row["status"], row["reason"], row["attempts"]) == (
+            *("held", "automations are stopped"),
+            0,
+        )
+
+    async def test_a_stop_of_everything_says_why(self, book: Book) -> None:
+        message = await book.enter()
+        await self.stop(book, book.office.organization_id, "prices are wrong")
+        await self.stop(book, None, "the gateway is down")
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.HELD, reason="automations are stopped: the gateway is down"
+        )
+        await book.office.query("DELETE FROM automation_stops WHERE organization_id IS NULL")
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.HELD, reason="automations are stopped: prices are wrong"
+        )
+
+    async def test_a_stop_of_another_company_holds_nothing(
+        self, book: Book, database_url: str
+    ) -> None:
+        message = await book.enter()
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            await self.stop(book, other.organization_id)
+            assert isinstance(await book.claim(message), ClaimedMessage)
+
+    async def test_what_was_held_goes_out_once_the_stop_is_lifted(self, book: Book) -> None:
+        message = await book.enter()
+        await self.stop(book, book.office.organization_id)
+        await book.claim(message)
+        await book.office.query("DELETE FROM automation_stops")
+        claims = await asyncio.gather(*(book.claim(message) for _ in range(20)))
+        assert sum(isinstance(claim, ClaimedMessage) for claim in claims) == 1
+        assert (await book.row(message))["attempts"] == 1
+
+    async def test_a_stop_that_is_lifted_while_it_is_looked_at_holds_nothing(
+        self, book: Book
+    ) -> None:
+        message = await book.enter()
+        await self.stop(book, None)
+        async with book.database.statement() as connection:
+            late = StopLiftedMeanwhile(connection, book.office)
+            ledger = Ledger(cast(AsyncConnection, late), message, book.office.organization_id)
+            assert isinstance(await ledger.claim(), ClaimedMessage)
+        assert late.statements == 3
+
+    @pytest.mark.parametrize("held", [False, True])
+    @pytest.mark.parametrize(
+        ("change", "status"),
+        [
+            ("UPDATE clients SET sms_opted_out = true", MessageStatus.SUPPRESSED),
+            ("UPDATE automation_workflows SET status = 'paused'", MessageStatus.CANCELLED),
+            (
+                "UPDATE automation_execution_logs SET status = 'cancelled'",
+                MessageStatus.CANCELLED,
+            ),
+            ("UPDATE jobs SET client_id = NULL", MessageStatus.CANCELLED),
+            ("DELETE FROM jobs", MessageStatus.CANCELLED),
+        ],
+    )
+    async def test_what_may_never_go_out_is_not_held(
+        self, book: Book, held: bool, change: str, status: MessageStatus
+    ) -> None:
+        message = await book.enter()
+        await self.stop(book, None)
+        if held:
+            assert await book.claim(message) == self.HELD
+        await book.office.query(change)
+        receipt = await book.claim(message)
+        assert isinstance(receipt, SendReceipt)
+        assert receipt.status is status
+        assert (await book.row(message))["status"] == status.value
+
+    async def test_a_call_under_way_is_not_called_back(self, book: Book) -> None:
+        message = await book.enter()
+        await book.claim(message)
+        await self.stop(book, None)
+        assert await book.act(message, ACTS["accepted"]) == SENT
+
+    @pytest.mark.parametrize(
+        ("run", "message_is"),
+        [(ExecutionStatus.CANCELLED, "cancelled"), (ExecutionStatus.FAILED, "failed")],
+    )
+    async def test_what_is_held_ends_with_its_run(
+        self, book: Book, run: ExecutionStatus, message_is: str
+    ) -> None:
+        message = await book.enter()
+        await self.stop(book, None)
+        await book.claim(message)
+        await book.finish(run)
+        row = await book.row(message)
+        assert (row["status"], row["reason"]) == (message_is, "automations are stopped")
+
+    @pytest.mark.parametrize("act", ["accepted", "released", "refused", "lost"])
+    async def test_what_is_held_cannot_be_settled(self, book: Book, act: str) -> None:
+        message = await book.enter()
+        await self.stop(book, None)
+        await book.claim(message)
+        before = await book.row(message)
+        await book.act(message, ACTS[act])
+        assert await book.row(message) == before
 
 
 class TestSettling:
