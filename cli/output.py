@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return *count* with its *noun*: ``1 message``, ``2 messages``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def local(instant: datetime | None, *, exact: bool = False) -> str:
     """Return *instant* as a person reads it: today's times without the date, local zone.
 

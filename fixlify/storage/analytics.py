@@ -19,10 +19,43 @@ _WAIT_FOR_OTHERS = text(f"SELECT pg_advisory_xact_lock({_LOCK})")
 # Counting everything may take longer than what a statement of the engine is given.
 _TAKE_TIME = text("SELECT set_config('statement_timeout', '600000', true)")
 
+FIGURES_OF_DAYS: Final = """
+    SELECT days.organization_id, days.date, day.*
+    FROM days CROSS JOIN LATERAL (
+        SELECT e.automation_id,
+               count(*) AS executions,
+               count(*) FILTER (WHERE e.status = 'completed') AS completed,
+               count(*) FILTER (WHERE e.status = 'failed') AS failed,
+               count(*) FILTER (WHERE e.status = 'skipped') AS skipped,
+               count(*) FILTER (WHERE e.status = 'cancelled') AS cancelled,
+               count(*) FILTER (WHERE e.status IN ('pending', 'running', 'waiting')) AS open,
+               sum(sent.emails)::integer AS emails_sent,
+               sum(sent.sms)::integer AS sms_sent,
+               sum(sent.messages_not)::integer AS messages_not_sent,
+               avg(e.completed_at - e.started_at) FILTER (WHERE e.status = 'completed')
+                   AS average_duration
+        FROM automation_execution_logs e CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE m.channel = 'email' AND m.status = 'sent') AS emails,
+                   count(*) FILTER (WHERE m.channel = 'sms' AND m.status = 'sent') AS sms,
+                   count(*) FILTER (WHERE m.status IN ('failed', 'suppressed', 'cancelled'))
+                       AS messages_not
+            FROM messages m
+            WHERE m.execution_id = e.id
+        ) sent
+        WHERE e.organization_id = days.organization_id
+          AND e.created_at >= days.date::timestamp AT TIME ZONE 'UTC'
+          AND e.created_at < (days.date + 1)::timestamp AT TIME ZONE 'UTC'
+        GROUP BY e.automation_id
+    ) day
+"""
+"""A query for the figures of each automation on each of ``days (organization_id, date)``.
+
+The sums are made inside LATERAL so that a day is always read by its index.
+"""
+
 # Whole days of whole organizations. A message may go out while its execution stays open, before
 # a long wait, say; and a day that has figures is looked at again, in case nothing is left of it.
-# The sums are made inside LATERAL so that a day is always read by its index.
-_RECOMPUTE = text("""
+_RECOMPUTE = text(f"""
     WITH days AS (
         SELECT organization_id, (created_at AT TIME ZONE 'UTC')::date AS date
         FROM automation_execution_logs
@@ -45,33 +78,7 @@ _RECOMPUTE = text("""
         WHERE date >= (CAST(:since AS timestamptz) AT TIME ZONE 'UTC')::date
     ),
     figures AS (
-        SELECT days.organization_id, days.date, day.*
-        FROM days CROSS JOIN LATERAL (
-            SELECT e.automation_id,
-                   count(*) AS executions,
-                   count(*) FILTER (WHERE e.status = 'completed') AS completed,
-                   count(*) FILTER (WHERE e.status = 'failed') AS failed,
-                   count(*) FILTER (WHERE e.status = 'skipped') AS skipped,
-                   count(*) FILTER (WHERE e.status = 'cancelled') AS cancelled,
-                   count(*) FILTER (WHERE e.status IN ('pending', 'running', 'waiting')) AS open,
-                   sum(sent.emails) AS emails_sent,
-                   sum(sent.sms) AS sms_sent,
-                   sum(sent.messages_not) AS messages_not_sent,
-                   avg(e.completed_at - e.started_at) FILTER (WHERE e.status = 'completed')
-                       AS average_duration
-            FROM automation_execution_logs e CROSS JOIN LATERAL (
-                SELECT count(*) FILTER (WHERE m.channel = 'email' AND m.status = 'sent') AS emails,
-                       count(*) FILTER (WHERE m.channel = 'sms' AND m.status = 'sent') AS sms,
-                       count(*) FILTER (WHERE m.status IN ('failed', 'suppressed', 'cancelled'))
-                           AS messages_not
-                FROM messages m
-                WHERE m.execution_id = e.id
-            ) sent
-            WHERE e.organization_id = days.organization_id
-              AND e.created_at >= days.date::timestamp AT TIME ZONE 'UTC'
-              AND e.created_at < (days.date + 1)::timestamp AT TIME ZONE 'UTC'
-            GROUP BY e.automation_id
-        ) day
+        {FIGURES_OF_DAYS}
     ),
     gone AS (
         DELETE FROM automation_analytics old
@@ -101,7 +108,7 @@ _RECOMPUTE = text("""
         messages_not_sent = excluded.messages_not_sent,
         average_duration = excluded.average_duration,
         computed_at = clock_timestamp()
-""")
+""")  # noqa: S608 - a constant of this module
 
 
 async def recompute_analytics(connection: AsyncConnection, since: datetime | None) -> int:

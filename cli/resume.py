@@ -1,0 +1,158 @@
+"""fixlify resume: lift the emergency stop, and decide about what it held."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import click
+from rich.progress import Progress
+from rich.text import Text
+
+from cli.output import console, counted, errors, json_option, local, print_json, printable
+from cli.parameters import DurationType
+from cli.scope import Scope, open_scope, refuse_both, scope_options, stop_document
+from fixlify import temporal
+from fixlify.domain.durations import format_duration
+from fixlify.settings import Settings
+from fixlify.storage.stops import Resumption, resume_automations
+from starter.release import release_runs
+from workflows.automation import HELD_CHECK
+
+_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
+
+
+@click.command()
+@scope_options
+@click.option(
+    "--cancel-older-than",
+    type=DurationType(),
+    metavar="2h",
+    help="Cancel what was held and is older than 30m, 2h, 3d …",
+)
+@click.option("--send-everything", is_flag=True, help="Send what is older than 24h, too.")
+@json_option
+def resume(
+    organization: str | None,
+    everybody: bool,
+    cancel_older_than: timedelta | None,
+    send_everything: bool,
+    as_json: bool,
+) -> None:
+    """Lift a stop, and let go on what it held.
+
+    Work older than 24 hours is never sent quietly: where there is some, say with
+    --cancel-older-than or --send-everything what is to become of it.
+    """
+    refuse_both(organization, everybody)
+    if cancel_older_than is not None and send_everything:
+        raise click.UsageError("--cancel-older-than leaves out what --send-everything would send")
+
+    async def run() -> None:
+        async with open_scope(organization, everybody) as scope:
+            # Cancelling is the engine's act: people may not write executions or messages.
+            async with scope.engine.transaction() as connection:
+                resumption = await resume_automations(
+                    connection,
+                    scope.organization_id,
+                    cancel_older_than=cancel_older_than,
+                    send_everything=send_everything,
+                )
+            woken, problem = await _wake(scope.settings, resumption)
+        if as_json:
+            _print_document(scope, resumption, woken)
+        else:
+            _print(scope, resumption, woken, problem)
+
+    asyncio.run(run())
+
+
+async def _wake(settings: Settings, resumption: Resumption) -> tuple[int, str | None]:
+    """Return how many held runs heard that they may go on, and what kept Temporal from it."""
+    if not resumption.runs:
+        return 0, None
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT.total_seconds()):
+            client = await temporal.connect(
+                settings.temporal_address, settings.temporal_namespace, identity="fixlify-resume"
+            )
+    except (TimeoutError, *temporal.CONNECTION_ERRORS):
+        return 0, f"Temporal does not answer at {settings.temporal_address}"
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("Waking held runs", total=len(resumption.runs))
+        woken = await release_runs(client, resumption.runs, lambda: progress.advance(task))
+    return woken, None
+
+
+def _print_document(scope: Scope, resumption: Resumption, woken: int) -> None:
+    lifted = resumption.lifted
+    print_json(
+        {
+            "organization": scope.document,
+            "resumed": lifted is not None,
+            "lifted": stop_document(lifted) if lifted else None,
+            "executions": resumption.executions,
+            "messages": resumption.messages,
+            "cancelled": {
+                "executions": resumption.cancelled_executions,
+                "messages": resumption.cancelled_messages,
+            },
+            "runs": len(resumption.runs),
+            "woken": woken,
+            "still_stopped": [stop_document(stop) for stop in resumption.standing],
+        }
+    )
+
+
+def _print(scope: Scope, resumption: Resumption, woken: int, problem: str | None) -> None:
+    name = Text(printable(scope.name[0].upper() + scope.name[1:]), style="bold")
+    if lifted := resumption.lifted:
+        name.append(f" goes on, stopped since {local(lifted.stopped_at)}.", "not bold")
+    else:
+        name.append(" was not stopped.", "not bold")
+    console.print(name, soft_wrap=True)
+    _print_what_stays(scope, resumption)
+    if resumption.cancelled_executions or resumption.cancelled_messages:
+        console.print(
+            f"Cancelled: {counted(resumption.cancelled_executions, 'execution')}, "
+            f"{counted(resumption.cancelled_messages, 'message')}."
+        )
+    if not _keeps_everything(scope, resumption):
+        console.print(
+            f"Going on: {counted(resumption.executions, 'execution')} to launch, "
+            f"{counted(resumption.messages, 'message')} to send."
+        )
+    if asleep := len(resumption.runs) - woken:
+        console.print(
+            f"{problem or 'Some runs did not hear it'}: {counted(asleep, 'held run')} "
+            f"{'looks' if asleep == 1 else 'look'} again within {format_duration(HELD_CHECK)}.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _print_what_stays(scope: Scope, resumption: Resumption) -> None:
+    if _keeps_everything(scope, resumption):
+        (stop,) = resumption.standing
+        console.print(
+            f"Every organization is stopped since {local(stop.stopped_at)}, so nothing goes on; "
+            "`fixlify resume --all` lifts that.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    elif resumption.standing:
+        console.print(
+            f"{counted(len(resumption.standing), 'organization')} stopped on "
+            "their own stay so; `fixlify resume --organization ID` lifts that:",
+            style="yellow",
+            soft_wrap=True,
+        )
+        for stop in resumption.standing:
+            reason = f"  {printable(stop.reason)}" if stop.reason else ""
+            console.print(f"  {stop.organization_id}{reason}", markup=False, soft_wrap=True)
+
+
+def _keeps_everything(scope: Scope, resumption: Resumption) -> bool:
+    """Whether the stop of all stands in the way of one organization's resume."""
+    return scope.organization_id is not None and bool(resumption.standing)
