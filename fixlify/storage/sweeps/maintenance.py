@@ -47,8 +47,8 @@ _FOUND: Final = f"""
         WHERE page.client_id IS NOT NULL
           AND {is_one_of("page.status", _COMPLETED)}
           AND {_counts("page.job_type")}
-          AND NOT EXISTS (
-              SELECT FROM jobs other
+          AND (
+              SELECT true FROM jobs other
               WHERE other.organization_id = :organization_id
                 AND other.client_id = page.client_id
                 AND other.id <> page.id
@@ -58,7 +58,8 @@ _FOUND: Final = f"""
                     OR ({is_one_of("other.status", _COMPLETED)}
                         AND ({_service("other")}, other.id) > (page.at, page.id))
                 )
-          )
+              LIMIT 1
+          ) IS NULL
     ), unusable AS (
         SELECT job_id AS id FROM due WHERE false
     ), found AS (

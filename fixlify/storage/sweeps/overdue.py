@@ -29,25 +29,27 @@ _PAGE: Final = """
 # Of several thresholds reached at once only the largest goes out. Whatever was recorded for a
 # threshold stands for the smaller ones too, so an edited due date never brings them back.
 _FOUND: Final = f"""
-    reached AS (
-        SELECT page.id, page.at AS due_date, threshold.days,
-               page.at < threshold.in_time_from AS missed,
-               page.total = 'NaN' OR page.amount_paid = 'NaN' AS unusable
+    open AS (
+        SELECT page.id, page.at AS due_date,
+               page.total = 'NaN' OR page.amount_paid = 'NaN' AS unusable,
+               (SELECT max(CAST(split_part(e.occurrence_key, '/', 3) AS integer))
+                FROM automation_events e
+                WHERE e.automation_id = :automation_id
+                  AND e.occurrence_key > 'invoice_overdue/' || page.id || '/'
+                  AND e.occurrence_key < 'invoice_overdue/' || page.id || '0') AS recorded
         FROM page
+        WHERE NOT {is_one_of("page.status", SETTLED_INVOICE)}
+          AND (page.total IS NULL OR page.total - page.amount_paid > 0)
+    ), reached AS (
+        SELECT open.id, open.due_date, open.unusable, threshold.days,
+               open.due_date < threshold.in_time_from AS missed
+        FROM open
         JOIN unnest(
             CAST(:days AS integer[]), CAST(:reached AS date[]), CAST(:in_time_from AS date[]),
             CAST(:missed_from AS date[])
         ) AS threshold (days, reached, in_time_from, missed_from)
-          ON page.at BETWEEN threshold.missed_from AND threshold.reached
-        WHERE NOT {is_one_of("page.status", SETTLED_INVOICE)}
-          AND (page.total IS NULL OR page.total - page.amount_paid > 0)
-          AND NOT EXISTS (
-              SELECT FROM automation_events e
-              WHERE e.automation_id = :automation_id
-                AND e.occurrence_key > 'invoice_overdue/' || page.id || '/'
-                AND e.occurrence_key < 'invoice_overdue/' || page.id || '0'
-                AND CAST(split_part(e.occurrence_key, '/', 3) AS integer) >= threshold.days
-          )
+          ON open.due_date BETWEEN threshold.missed_from AND threshold.reached
+        WHERE coalesce(open.recorded < threshold.days, true)
     ), unusable AS (
         SELECT DISTINCT id FROM reached WHERE unusable
     ), found AS (

@@ -78,6 +78,9 @@ class Search(Protocol):
 class RowQuery:
     """The statements that read and record one page; made once, of these parts.
 
+    Every look into another table is a subquery with one value: it goes through the index row by
+    row. A join may be planned for the few events of this morning and meet a hundred thousand.
+
     Args:
         page: Selects ``at`` and ``id``, ordered by them, beyond ``(:after_at, :after_id)`` and
             up to ``:size`` rows; and the columns that *found* needs.

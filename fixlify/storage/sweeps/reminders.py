@@ -54,10 +54,10 @@ _FOUND: Final = f"""
     ), new AS (
         SELECT near.*, near.at - {_LEAD} AS due_at
         FROM near
-        WHERE NOT EXISTS (
-            SELECT FROM automation_events e
+        WHERE (
+            SELECT true FROM automation_events e
             WHERE e.automation_id = :automation_id AND e.occurrence_key = near.occurrence_key
-        )
+        ) IS NULL
           AND coalesce({_newest("job_scheduled")}, {_newest("job_created")}, near.created_at)
               < near.at - {_LEAD}
     ), found AS (

@@ -63,13 +63,14 @@ _FOUND: Final = f"""
         JOIN jobs j ON j.organization_id = :organization_id AND j.id = page.job_id
         WHERE {_began("page")}
           AND {is_wanted("j.status", "statuses")}
-          AND NOT EXISTS (
-              SELECT FROM automation_events later
-              WHERE later.organization_id = :organization_id
-                AND later.subject_id = page.job_id
-                AND later.event_type IN ('job_created', 'job_status_changed')
-                AND (later.occurred_at, later.id) > (page.at, page.id)
-                AND {_began("later")}
+          AND page.id = (
+              SELECT newest.id FROM automation_events newest
+              WHERE newest.organization_id = :organization_id
+                AND newest.subject_id = page.job_id
+                AND newest.event_type IN ('job_created', 'job_status_changed')
+                AND {_began("newest")}
+              ORDER BY newest.occurred_at DESC, newest.id DESC
+              LIMIT 1
           )
     )
 """  # noqa: S608 - constants
