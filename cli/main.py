@@ -44,6 +44,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "cli.events:events", "Report what happened elsewhere, and see what was recorded."
         ),
         "keys": Entry("cli.keys:keys", "Let other programs report events over HTTP, or no longer."),
+        "stats": Entry("cli.stats:stats", "Show what automations did lately, and what waits now."),
+        "stop": Entry("cli.stop:stop", "In an emergency: hold everything, losing nothing."),
+        "resume": Entry("cli.resume:resume", "Lift a stop, and let go on what it held."),
         "doctor": Entry(
             "cli.doctor:doctor", "Check what is configured, reachable, migrated and polled."
         ),

@@ -1,0 +1,250 @@
+"""Reminders of visits: before each visit at the time it has, once, and never at booking."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b85encode
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+import pytest
+
+from fixlify.domain.occurrences import of_reminder
+from fixlify.domain.sweeps import SweepFindings, SweepKind
+from fixlify.storage.database import Database
+from tests.office import Office
+from tests.sweeping import keys, listen_since, run_of, sweep_once, swept_events
+
+REMINDER = """
+name: Reminder
+trigger: {type: appointment_reminder, before: 24h}
+steps: [{type: send_sms, text: See you tomorrow.}]
+"""
+DAY = timedelta(hours=24)
+NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
+TOMORROW = NOW + DAY
+
+
+async def sweep(database: Database, at: datetime = NOW, **options: Any) -> SweepFindings:
+    return await sweep_once(database, run_of(SweepKind.AUTOMATION_TRIGGERS, at), **options)
+
+
+async def booked(office: Office, at: datetime) -> None:
+    """Have the visit's newest time be set at that moment."""
+    await office.query(
+        "UPDATE automation_events SET occurred_at = %s WHERE id ="
+        " (SELECT max(id) FROM automation_events WHERE event_type = 'job_scheduled')",
+        at,
+    )
+
+
+async def visit(
+    office: Office,
+    at: datetime = TOMORROW,
+    *,
+    job: str = "J-1",
+    booked_at: datetime = NOW - timedelta(days=9),
+    **columns: Any,
+) -> str:
+    """Enter a job whose visit is *at* a time, booked at another."""
+    await office.add_job(job, schedule_start=at, **columns)
+    await booked(office, booked_at)
+    return job
+
+
+async def move(office: Office, job: str, to: datetime, at: datetime) -> None:
+    """Move the visit of *job*, at a moment."""
+    await office.query("UPDATE jobs SET schedule_start = %s WHERE id = %s", to, job)
+    await booked(office, at)
+
+
+async def test_a_visit_is_reminded_of_its_lead_before_it(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    job = await visit(office)
+    await visit(office, TOMORROW + timedelta(seconds=1), job="J-2")
+
+    assert await sweep(engine_database) == SweepFindings(looked_at=1, found=1)
+
+    (event,) = await swept_events(office)
+    assert (event["event_type"], event["subject_id"]) == ("appointment_reminder", job)
+    assert event["occurrence_key"] == of_reminder(job, TOMORROW, DAY)
+    assert event["data"] == {"before": 86400, "visit": "2026-11-22T14:00:00+00:00"}
+
+
+async def test_a_visit_with_a_fraction_of_a_second_has_the_key_of_its_second(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    at = TOMORROW - timedelta(microseconds=1)
+    job = await visit(office, at)
+    await sweep(engine_database)
+    assert await keys(office) == [of_reminder(job, at, DAY)]
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [
+        (timedelta(seconds=-1), None),
+        (timedelta(0), "in time"),
+        (timedelta(hours=2, seconds=-1), "in time"),
+        (timedelta(hours=2), "late"),
+        (timedelta(hours=23), "late"),
+        (timedelta(hours=24), None),
+    ],
+)
+async def test_a_reminder_goes_out_two_hours_late_at_most(
+    office: Office, engine_database: Database, late: timedelta, expected: str | None
+) -> None:
+    await office.apply(REMINDER)
+    await listen_since(office, NOW - timedelta(days=30))
+    await visit(office)
+
+    await sweep(engine_database, NOW + late)
+
+    found = ["late" if "late" in e["data"] else "in time" for e in await swept_events(office)]
+    assert found == ([expected] if expected else [])
+
+
+async def test_what_came_too_late_says_how_late(office: Office, engine_database: Database) -> None:
+    await office.apply(REMINDER)
+    await listen_since(office, NOW - timedelta(days=30))
+    await visit(office)
+    await sweep(engine_database, NOW + timedelta(hours=3))
+    (event,) = await swept_events(office)
+    assert event["data"]["late"] == (
+        "due at 2026-11-21 14:00 UTC: found 180 minutes later; it is sent at most 2h late"
+    )
+
+
+async def test_what_was_due_before_anybody_listened_was_not_missed(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    await listen_since(office, NOW + timedelta(hours=1))
+    await visit(office)
+    assert (await sweep(engine_database, NOW + timedelta(hours=3))).found == 0
+
+
+async def test_a_visit_booked_at_short_notice_is_not_reminded_of(
+    office: Office, engine_database: Database
+) -> None:
+    """Clients were once reminded at booking, and the real reminder was then suppressed."""
+    await office.apply(REMINDER)
+    await listen_since(office, NOW - timedelta(days=30))
+    await visit(office, NOW + timedelta(hours=10), booked_at=NOW)
+    for minute in range(3):
+        assert (await sweep(engine_database, NOW + timedelta(minutes=minute))).found == 0
+
+
+async def test_a_visit_that_moves_is_reminded_of_at_its_new_time(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    job = await visit(office)
+    await sweep(engine_database)
+
+    await move(office, job, TOMORROW + timedelta(days=2), NOW + timedelta(hours=1))
+    await sweep(engine_database, NOW + timedelta(hours=1))
+    assert len(await keys(office)) == 1
+    await sweep(engine_database, NOW + timedelta(days=2))
+
+    # And back to a time that was reminded of already.
+    await move(office, job, TOMORROW, NOW - timedelta(hours=1))
+    await sweep(engine_database)
+    assert await keys(office) == [
+        of_reminder(job, TOMORROW, DAY),
+        of_reminder(job, TOMORROW + timedelta(days=2), DAY),
+    ]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "Canceled", "completed", "No Show"])
+async def test_a_visit_that_will_not_be_is_not_reminded_of(
+    office: Office, engine_database: Database, status: str
+) -> None:
+    await office.apply(REMINDER)
+    await visit(office, status=status)
+    assert (await sweep(engine_database)).found == 0
+
+
+async def test_without_a_history_the_job_itself_says_when_it_was_booked(
+    office: Office, engine_database: Database
+) -> None:
+    """Companies have visits from before they used automations."""
+    await office.apply(REMINDER)
+    await visit(office, job="J-1", created_at=NOW - timedelta(days=3))
+    await visit(office, job="J-2", created_at=NOW + timedelta(minutes=1))
+    await office.query("DELETE FROM automation_events")
+    await sweep(engine_database, NOW + timedelta(minutes=1))
+    assert [event["subject_id"] for event in await swept_events(office)] == ["J-1"]
+
+
+@pytest.mark.parametrize(
+    "at", [datetime(2026, 3, 8, 12, tzinfo=UTC), datetime(2026, 11, 1, 12, tzinfo=UTC)]
+)
+async def test_a_lead_is_hours_also_where_the_database_sees_the_clocks_change(
+    office: Office, engine_database: Database, at: datetime
+) -> None:
+    async with await psycopg.AsyncConnection.connect(office.url, autocommit=True) as connection:
+        name = connection.info.dbname
+        await connection.execute(
+            f"ALTER DATABASE {name} SET timezone TO 'America/New_York'".encode()
+        )
+    await office.apply(REMINDER)
+    await listen_since(office, at - timedelta(days=30))
+    job = await visit(office, at, booked_at=at - DAY - timedelta(minutes=1))
+    await visit(office, at, job="J-2", booked_at=at - DAY)
+
+    assert (await sweep(engine_database, at - DAY - timedelta(seconds=1))).found == 0
+    await sweep(engine_database, at - DAY)
+
+    (event,) = await swept_events(office)
+    assert event["occurrence_key"] == of_reminder(job, at, DAY)
+    assert datetime.fromisoformat(event["data"]["visit"]) == at
+
+
+async def test_every_minute_and_five_at_once_reminds_once(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    for number in range(9):
+        await visit(office, job=f"J-{number}")
+    for minute in range(3):
+        at = NOW + timedelta(minutes=minute)
+        await asyncio.gather(*(sweep(engine_database, at, page_size=2) for _ in range(5)))
+    assert await keys(office) == [of_reminder(f"J-{number}", TOMORROW, DAY) for number in range(9)]
+
+
+async def test_a_visit_without_a_time_that_can_be_is_passed_over(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    await visit(office, job="J-1")
+    for number, time in enumerate(("infinity", "-infinity", "0044-03-15 BC"), start=2):
+        await visit(office, job=f"J-{number}")
+        await office.query("UPDATE jobs SET schedule_start = %s WHERE id = %s", time, f"J-{number}")
+        await booked(office, NOW - timedelta(days=9))
+    assert (await sweep(engine_database)).found == 1
+
+
+async def test_a_row_that_cannot_be_recorded_is_told_of_and_passed_over(
+    office: Office, engine_database: Database
+) -> None:
+    """An id may be so long that its occurrence is too long for an index."""
+    await office.apply(REMINDER)
+    # No compression makes it short: Postgres tries.
+    noise = b"".join(sha256(bytes([number])).digest() for number in range(80))
+    endless = b85encode(noise).decode()[:2655].replace("/", "x")
+    jobs = [f"J-{number}" for number in range(8)] + [endless] + [f"K-{n}" for n in range(8)]
+    for job in jobs:
+        await visit(office, job=job)
+
+    findings = await sweep(engine_database, page_size=5)
+
+    assert (findings.looked_at, findings.found) == (17, 16)
+    (problem,) = findings.problems
+    assert f"job {endless[:60]}: cannot be recorded" in problem
+    assert endless not in await keys(office)
