@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from cli.checks.findings import Finding, Health, failed, ok, warning
+from cli.checks.standstill import check_standstill
 from cli.database import database_words
 from cli.output import elapsed
 from fixlify.storage.database import Role, libpq_url
@@ -35,13 +36,25 @@ _TRIGGERS = """
     LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
     WHERE c.oid = to_regclass('jobs')
 """
+# Two kinds, an index each.
 _WAITING_EVENTS = """
     SELECT count(*), clock_timestamp() - min(occurred_at)
-    FROM automation_events WHERE processed_at IS NULL
+    FROM (
+        SELECT occurred_at FROM automation_events
+        WHERE processed_at IS NULL AND automation_id IS NULL
+        UNION ALL
+        SELECT occurred_at FROM automation_events
+        WHERE processed_at IS NULL AND automation_id IS NOT NULL
+    ) waiting
 """
+# Those of whoever is stopped wait because somebody wants them to.
 _PENDING_EXECUTIONS = """
     SELECT count(*), clock_timestamp() - min(created_at)
-    FROM automation_execution_logs WHERE status = 'pending'
+    FROM automation_execution_logs e
+    WHERE status = 'pending' AND NOT EXISTS (
+        SELECT FROM automation_stops s
+        WHERE s.organization_id IS NULL OR s.organization_id = e.organization_id
+    )
 """
 _UNKNOWN_OUTCOMES = "SELECT count(*) FROM messages WHERE status = 'unknown'"
 
@@ -180,6 +193,8 @@ async def _work(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Findi
         )
     else:
         yield ok("database.messages", "no unknown outcomes")
+    async for finding in check_standstill(connection):
+        yield finding
 
 
 async def _row(connection: psycopg.AsyncConnection[Any], query: str) -> tuple[Any, ...]:

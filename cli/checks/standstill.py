@@ -1,0 +1,79 @@
+"""Look at what stands still: stops, messages nobody lets go, schedules that fail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import psycopg
+
+from cli.checks.findings import Finding, ok, warning
+from cli.output import counted, elapsed
+
+# A stop of all comes first, and has no name.
+_STOPS: Final = """
+    SELECT o.name, s.reason, clock_timestamp() - s.stopped_at
+    FROM automation_stops s LEFT JOIN organizations o ON o.id = s.organization_id
+    ORDER BY s.organization_id NULLS FIRST
+"""
+_FORGOTTEN: Final = """
+    SELECT count(*) FROM messages m
+    WHERE m.status = 'held' AND NOT EXISTS (
+        SELECT FROM automation_stops s
+        WHERE s.organization_id IS NULL OR s.organization_id = m.organization_id
+    )
+"""
+_FAILING: Final = """
+    SELECT c.schedule_id, s.problem
+    FROM automation_cron_status c JOIN automation_schedules s ON s.id = c.schedule_id
+    WHERE s.problem IS NOT NULL OR c.last_result = 'failed'
+    ORDER BY c.schedule_id
+"""
+_LISTED: Final = 3
+
+
+async def check_standstill(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Finding]:
+    """Look at every organization, with a connection that acts as the engine."""
+    yield _stops(await _rows(connection, _STOPS))
+    ((held,),) = await _rows(connection, _FORGOTTEN)
+    if held:
+        yield warning(
+            "database.held",
+            f"{counted(held, 'message')} held though nothing is stopped; their runs look again "
+            "within 15 minutes",
+            "`fixlify resume` wakes them at once; if they stay, start a worker.",
+        )
+    else:
+        yield ok("database.held", "no message is held without a stop")
+    yield _schedules(await _rows(connection, _FAILING))
+
+
+def _stops(stops: list[tuple[Any, ...]]) -> Finding:
+    check = "database.stops"
+    if not stops:
+        return ok(check, "no automations are stopped")
+    told = [
+        f"{name or 'every organization'} for {elapsed(age)}" + (f" ({reason})" if reason else "")
+        for name, reason, age in stops
+    ]
+    remedy = "`fixlify resume --all`" if stops[0][0] is None else "`fixlify resume`"
+    return warning(
+        check, f"stopped: {_first(told)}", f"{remedy} lets them go on, when that is wanted."
+    )
+
+
+def _schedules(failing: list[tuple[Any, ...]]) -> Finding:
+    check = "database.schedules"
+    if not failing:
+        return ok(check, "no schedule failed at its last run")
+    told = [f"{name}: {problem or 'its last run failed'}" for name, problem in failing]
+    return warning(check, _first(told), "`fixlify schedules show NAME` tells what happened.")
+
+
+def _first(told: list[str]) -> str:
+    more = f", and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
+    return ", ".join(told[:_LISTED]) + more
+
+
+async def _rows(connection: psycopg.AsyncConnection[Any], query: str) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(query.encode())).fetchall()
