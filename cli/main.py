@@ -40,6 +40,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "executions": Entry(
             "cli.executions:executions", "See what automations did, and what they did not and why."
         ),
+        "schedules": Entry(
+            "cli.schedules:schedules", "See when everything runs by itself; pause, resume, run it."
+        ),
         "events": Entry(
             "cli.events:events", "Report what happened elsewhere, and see what was recorded."
         ),
