@@ -12,6 +12,7 @@ from psycopg import sql
 
 from cli.checks.findings import Finding, Health, failed, ok, warning
 from cli.checks.standstill import check_standstill
+from cli.checks.triggers import check_triggers
 from cli.database import database_words
 from cli.output import elapsed
 from fixlify.storage.database import Role, libpq_url
@@ -22,20 +23,9 @@ OLDEST_POSTGRES: Final = 15
 LATE: Final = timedelta(minutes=1)
 STUCK: Final = timedelta(minutes=15)
 
-TRIGGERS: Final = frozenset(
-    {"fixlify_job_created", "fixlify_job_status_changed", "fixlify_job_status_rewritten"}
-)
-"""The row triggers that record events, all on ``jobs``."""
-
 _MIGRATE: Final = "Run `fixlify migrate`."
 _CONNECT_TIMEOUT_S: Final = 5
 
-_TRIGGERS = """
-    SELECT c.relkind::text, t.tgname, t.tgenabled::text
-    FROM pg_class c
-    LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
-    WHERE c.oid = to_regclass('jobs')
-"""
 # Two kinds, an index each.
 _WAITING_EVENTS = """
     SELECT count(*), clock_timestamp() - min(occurred_at)
@@ -86,7 +76,7 @@ async def check_database(url: str) -> AsyncIterator[Finding]:
         roles = [await _role(connection, role) for role in Role]
         for finding in roles:
             yield finding
-        yield await _triggers(connection)
+        yield await check_triggers(connection)
         if all(finding.status is Health.OK for finding in roles):
             async for finding in _work(connection):
                 yield finding
@@ -138,35 +128,6 @@ async def _role(connection: psycopg.AsyncConnection[Any], role: Role) -> Finding
             check, database_words(error), f"As its owner: GRANT {role} TO {connection.info.user};"
         )
     return ok(check, "exists, and can be taken")
-
-
-async def _triggers(connection: psycopg.AsyncConnection[Any]) -> Finding:
-    check = "database.triggers"
-    rows = await (await connection.execute(_TRIGGERS)).fetchall()
-    if not rows:
-        return failed(check, "there is no table 'jobs'", _MIGRATE)
-    if rows[0][0] == "v":
-        return warning(
-            check,
-            "'jobs' is a view, so the triggers are on a table this does not know",
-            "Make sure that the table behind it has them; see docs/connect.md.",
-        )
-    # 'O' fires for ordinary writes and 'A' always; 'D' is off and 'R' for replicas only.
-    firing = {name for _, name, enabled in rows if enabled in ("O", "A")}
-    present = {name for _, name, _ in rows}
-    if missing := sorted(TRIGGERS - present):
-        return failed(
-            check,
-            f"missing on jobs: {', '.join(missing)}",
-            "Somebody dropped them; create them again as in the first migration.",
-        )
-    if silent := sorted(TRIGGERS - firing):
-        return failed(
-            check,
-            f"disabled on jobs: {', '.join(silent)}; changes go unnoticed",
-            f"ALTER TABLE jobs ENABLE TRIGGER {silent[0]};",
-        )
-    return ok(check, f"{len(TRIGGERS)} on jobs, enabled")
 
 
 async def _work(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Finding]:

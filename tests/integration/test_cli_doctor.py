@@ -21,7 +21,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, RegisterNamespaceRequest
 from temporalio.client import Client
 
-from cli.checks.database import TRIGGERS
+from cli.checks.triggers import TRIGGERS
 from devstack.mail import MailCatcher
 from devstack.postgres import EmbeddedPostgres
 from devstack.sms import SmsCatcher
@@ -268,22 +268,29 @@ async def test_a_database_that_was_not_migrated_needs_migrating(
         ),
         ("DELETE FROM alembic_version", "schema", "failed", "nothing was migrated"),
         (
-            "DROP TRIGGER fixlify_job_status_changed ON jobs",
+            "DROP TRIGGER fixlify_job_recorded ON jobs",
             "triggers",
             "failed",
-            "missing on jobs: fixlify_job_status_changed",
+            "missing on jobs: fixlify_job_recorded",
         ),
         (
-            "ALTER TABLE jobs DISABLE TRIGGER fixlify_job_created",
+            "ALTER TABLE jobs DISABLE TRIGGER fixlify_job_recorded",
             "triggers",
             "failed",
-            "disabled on jobs: fixlify_job_created",
+            "disabled on jobs: fixlify_job_recorded",
         ),
         (
-            "ALTER TABLE jobs ENABLE REPLICA TRIGGER fixlify_job_created",
+            "ALTER TABLE jobs ENABLE REPLICA TRIGGER fixlify_job_recorded",
             "triggers",
             "failed",
-            "disabled on jobs: fixlify_job_created",
+            "disabled on jobs: fixlify_job_recorded",
+        ),
+        (
+            "ALTER TABLE tasks DISABLE TRIGGER fixlify_task_recorded;"
+            " ALTER TABLE clients DISABLE TRIGGER fixlify_client_recorded",
+            "triggers",
+            "failed",
+            "disabled on clients: fixlify_client_recorded; tasks: fixlify_task_recorded",
         ),
         (
             "ALTER TABLE jobs RENAME TO visits; CREATE VIEW jobs AS SELECT * FROM visits",
@@ -400,9 +407,10 @@ async def test_the_triggers_that_are_looked_for_are_those_that_migrations_make(
     office: Office,
 ) -> None:
     rows = await office.query(
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'jobs'::regclass AND NOT tgisinternal"
+        "SELECT tgrelid::regclass::text AS table, tgname FROM pg_trigger WHERE NOT tgisinternal"
     )
-    assert {row["tgname"] for row in rows} == TRIGGERS
+    made = {(row["table"], row["tgname"]) for row in rows}
+    assert made == {(table, name) for table, names in TRIGGERS.items() for name in names}
 
 
 async def test_a_namespace_that_is_not_there_is_named(settings: dict[str, str]) -> None:
