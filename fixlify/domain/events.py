@@ -87,6 +87,12 @@ class Event(Frozen):
         return _text(self.data.get("after"))
 
     @property
+    def changed(self) -> frozenset[str]:
+        """The columns of an edited row that changed."""
+        columns = self.data.get("changed")
+        return frozenset(map(str, columns)) if isinstance(columns, list | tuple) else frozenset()
+
+    @property
     def too_late(self) -> str | None:
         """Why a sweep found this too late to be acted on, or None."""
         return _text(self.data.get("late"))

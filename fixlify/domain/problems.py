@@ -50,6 +50,18 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
             return Problem(path, "must be a mapping of keys and values")
         case "string_too_short" | "too_short":
             return Problem(path, "must not be empty")
+        case "too_long":
+            return Problem(path, f"may hold {details['ctx']['max_length']} at most")
+        case "string_pattern_mismatch":
+            return Problem(path, f"must match the pattern {details['ctx']['pattern']}")
+        case "int_type" | "int_parsing" | "int_from_float":
+            return Problem(path, "must be a whole number")
+        case "decimal_type" | "decimal_parsing" | "finite_number":
+            return Problem(path, "must be a finite number")
+        case "greater_than_equal":
+            return Problem(path, f"must be {details['ctx']['ge']} or more")
+        case "less_than_equal":
+            return Problem(path, f"must be {details['ctx']['le']} or less")
         case _:
             return Problem(path, details["msg"].removeprefix("Value error, "))
 

@@ -43,6 +43,36 @@ from fixlify.domain.triggers.money import (
 )
 from fixlify.domain.triggers.scheduled import Scheduled
 
+__all__ = [
+    "TRIGGERS_BY_EVENT",
+    "AppointmentReminder",
+    "ClientCreated",
+    "ClientTagsChanged",
+    "ClientUpdated",
+    "Custom",
+    "EstimateAccepted",
+    "EstimateDeclined",
+    "EstimateSent",
+    "EstimateStatusChanged",
+    "InvoiceOverdue",
+    "InvoicePaid",
+    "InvoiceSent",
+    "JobCompleted",
+    "JobCreated",
+    "JobScheduled",
+    "JobStatusChanged",
+    "JobTagsChanged",
+    "JobUpdated",
+    "MaintenanceDue",
+    "PaymentReceived",
+    "Scheduled",
+    "SmsReceived",
+    "StaleJob",
+    "TaskCompleted",
+    "TaskCreated",
+    "Trigger",
+]
+
 _AnyTrigger = (
     JobCreated
     | JobStatusChanged

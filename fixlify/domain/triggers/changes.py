@@ -77,14 +77,13 @@ class Updated(Frozen):
 
     def matches(self, event: Event) -> bool:
         """Whether *event* sets this off."""
-        changed = event.data.get("changed", ())
         return event.type is self.event_type and (
-            self.fields is None or any(field in changed for field in self.fields)
+            self.fields is None or not event.changed.isdisjoint(self.fields)
         )
 
     def value_of(self, event: Event) -> str:
         """Return what the duplicate window compares: the columns that changed."""
-        return ",".join(sorted(map(str, event.data.get("changed", ()))))
+        return ",".join(sorted(event.changed))
 
 
 class TagsChanged(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
+from unicodedata import normalize
 
 from fixlify.domain.events import Event, EventType
 from fixlify.domain.names import folded
@@ -63,11 +64,18 @@ class SmsReceived(Happened):
             return False
         if self.keywords is None:
             return True
-        said = _words(str(event.data.get("body") or ""))
-        return any(_words(keyword) in said for keyword in self.keywords)
+        body = str(event.data.get("body") or "")
+        return any(_says(body, keyword) for keyword in self.keywords)
+
+
+def _says(body: str, keyword: str) -> bool:
+    # What has no letter, such as a thumb, is no word; it counts wherever it stands.
+    wanted = _words(keyword)
+    return wanted in _words(body) if wanted.strip() else keyword.strip() in body
 
 
 def _words(text: str) -> str:
     """Return *text* as its words between spaces, without case and punctuation."""
-    plain = "".join(letter if letter.isalnum() else " " for letter in folded(text))
+    composed = normalize("NFKC", folded(text))
+    plain = "".join(letter if letter.isalnum() else " " for letter in composed)
     return f" {' '.join(plain.split())} "

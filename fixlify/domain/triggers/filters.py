@@ -90,7 +90,7 @@ class AmountRange(Frozen):
     def _is_a_range(cls, data: Any) -> Any:
         if not isinstance(data, dict | AmountRange):
             raise PydanticCustomError(
-                "amount", "write a range: {{at_least: 100}}, {{at_most: 500}}, or both"
+                "amount", "write a range: {at_least: 100}, {at_most: 500}, or both"
             )
         return data
 
