@@ -153,7 +153,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"trigger": None}, "trigger", "must be a mapping"),
     ({"trigger": {}}, "trigger", "with the key 'type'"),
     ({"trigger": {"type": "job_complete"}}, "trigger.type", "did you mean 'job_completed'?"),
-    ({"trigger": {"type": "job_deleted"}}, "trigger.type", "did you mean 'job_created'?"),
+    ({"trigger": {"type": "job_deleted"}}, "trigger.type", "unknown type 'job_deleted'"),
     (
         {"trigger": {"type": "job_status_changed", "too": ["x"]}},
         "trigger.too",

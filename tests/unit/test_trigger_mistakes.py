@@ -25,6 +25,8 @@ def problems(trigger: dict[str, Any]) -> list[tuple[str, str]]:
     return [(problem.path, problem.message) for problem in refused.value.problems]
 
 
+NOT_DAYS: list[Any] = [0, -3, True, "seven", "7", 400, 7.0, None, {}, [3, 0], [3, "x"], [[3]]]
+
 # The trigger, its keys, where they are wrong, and what must be said about it.
 MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("estimate_approved", {}, "type", "did you mean 'estimate_accepted'?"),
@@ -62,10 +64,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("custom", {"name": 7}, "name", "must be text"),
     ("custom", {"name": "Review Submitted"}, "name", "must match the pattern ^[a-z]"),
     # What falls due.
-    *[
-        ("invoice_overdue", {"days": days}, "days", DAYS)
-        for days in (0, -3, True, "seven", "7", 400, 7.0, None, {}, [3, 0], [3, "x"], [[3]])
-    ],
+    *[("invoice_overdue", {"days": days}, "days", DAYS) for days in NOT_DAYS],
     ("invoice_overdue", {"days": []}, "days", "must not be empty"),
     ("invoice_overdue", {"days": list(range(1, 22))}, "days", "may hold 20 at most"),
     ("invoice_overdue", {"days": 3, "daysOverdue": 7}, "daysOverdue", "did you mean 'days'?"),
