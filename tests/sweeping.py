@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b85encode
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -86,3 +88,12 @@ async def listen_since(office: Office, moment: datetime) -> None:
         moment,
         office.organization_id,
     )
+
+
+def too_long_an_id() -> str:
+    """Return an id that a job may have, and that makes its occurrences too long for their index.
+
+    It holds noise, because Postgres compresses.
+    """
+    noise = b"".join(sha256(bytes([number])).digest() for number in range(80))
+    return b85encode(noise).decode()[:2655]

@@ -183,4 +183,4 @@ async def test_bad_rows_are_told_of_and_never_stop_the_others(
 
     assert findings.found == 1
     (problem,) = findings.problems
-    assert problem.endswith("client J-2: its date is infinite")
+    assert problem.endswith("job J-2: its date is infinite")

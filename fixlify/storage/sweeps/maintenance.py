@@ -105,6 +105,7 @@ def maintenance_due(listener: Listener, trigger: MaintenanceDue, as_of: datetime
         listener.organization_id,
         EventType.MAINTENANCE_DUE,
         SubjectType.CLIENT,
+        "job",
         {
             "months": trigger.months,
             "job_types": trigger.job_types,

@@ -97,6 +97,7 @@ def overdue_invoices(listener: Listener, trigger: InvoiceOverdue, as_of: datetim
         listener.organization_id,
         EventType.INVOICE_OVERDUE,
         SubjectType.INVOICE,
+        "invoice",
         {
             "today": today,
             "oldest": min(each.missed_from for each in ranges),

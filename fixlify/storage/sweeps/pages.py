@@ -99,13 +99,14 @@ class RowQuery:
 
 @dataclass(frozen=True, slots=True)
 class RowSearch:
-    """Looks through a table's rows in SQL."""
+    """Looks through a table's rows, each called a ``row``, in SQL."""
 
     query: RowQuery
     automation_id: UUID
     organization_id: UUID
     event_type: EventType
     subject_type: SubjectType
+    row: str
     parameters: Mapping[str, Any]
     why_unusable: str = "cannot be judged"
 
@@ -149,8 +150,8 @@ class RowSearch:
         _log.error(
             "A row cannot be swept; it is passed over.",
             automation_id=str(self.automation_id),
-            subject_type=self.subject_type.value,
-            subject_id=place.id,
+            row=self.row,
+            row_id=place.id,
             error=cause,
         )
         problem = self._problem(place.id, f"cannot be recorded ({cause})")
@@ -178,4 +179,4 @@ class RowSearch:
 
     def _problem(self, row_id: str, reason: str) -> str:
         # Ids that people type have no bound; what is told of them does.
-        return f"automation {self.automation_id}: {self.subject_type} {row_id[:60]}: {reason}"
+        return f"automation {self.automation_id}: {self.row} {row_id[:60]}: {reason}"

@@ -90,6 +90,7 @@ def appointment_reminders(
         listener.organization_id,
         EventType.APPOINTMENT_REMINDER,
         SubjectType.JOB,
+        "job",
         {
             "before": int(trigger.before.total_seconds()),
             "tolerance": format_duration(trigger.tolerance),

@@ -89,6 +89,7 @@ def stale_jobs(
         listener.organization_id,
         EventType.STALE_JOB,
         SubjectType.JOB,
+        "event",
         {
             "days": trigger.days,
             "statuses": trigger.status,
