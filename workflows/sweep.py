@@ -13,10 +13,10 @@ from temporalio.exceptions import (
     FailureError,
     is_cancelled_exception,
 )
-from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from activities.sweeps import SweepActivities
+    from activities.failures import UNUSABLE_DATA
+    from activities.sweeps import NOBODY_SERVED, SweepActivities
     from fixlify.domain import queues
     from fixlify.domain.sweeps import FailedSweep, Sweep, SweepFindings, SweepRun
 
@@ -72,8 +72,6 @@ class SweepWorkflow:
             heartbeat_timeout=SWEEP_HEARTBEAT,
             schedule_to_close_timeout=SWEEP_DEADLINE,
             retry_policy=SWEEP_RETRY,
-            # Or a page under way would be recorded after the run has ended.
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=run.sweep.schedule_id,
         )
 
@@ -107,7 +105,9 @@ def _reason(error: BaseException) -> str:
         return "the run was cancelled"
     cause = error.cause if isinstance(error, ActivityError) else None
     if isinstance(cause, ApplicationError):
-        return cause.message
+        ours = cause.type in (NOBODY_SERVED, UNUSABLE_DATA)
+        # A database's errors go on for pages; people need what went wrong, not the statement.
+        return cause.message if ours else "gave up: " + cause.message.partition("\n")[0]
     minutes = SWEEP_DEADLINE // timedelta(minutes=1)
     return f"gave up: not done within {minutes} minutes"
 

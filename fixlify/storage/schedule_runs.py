@@ -44,11 +44,13 @@ _LAST_COMPLETED = text(f"""
     LIMIT 1
 """)  # noqa: S608 - a constant
 
+# A run that was recorded as failed, because it was cancelled, say, has failed: what its last
+# attempt still did is found in the events.
 _COMPLETE = text("""
     UPDATE automation_schedule_runs
     SET status = 'completed', finished_at = clock_timestamp(), looked_at = :looked_at,
         found = :found, error_message = :error_message
-    WHERE id = :id
+    WHERE id = :id AND status = 'running'
 """)
 
 # A run whose last attempt failed only after it had completed has completed.
