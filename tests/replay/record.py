@@ -1,4 +1,4 @@
-"""Record the histories that the replay tests read: ``make record-histories``.
+"""Record the histories that the replay tests read: ``make record-histories [ARGS="name …"]``.
 
 Each scenario runs on a real Temporal server, around a real database, mail server and telephone
 company. Histories of released code are never deleted: runs like them may still be waiting.
@@ -7,10 +7,14 @@ company. Histories of released code are never deleted: runs like them may still 
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
+from collections.abc import Collection
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 from temporalio.client import WorkflowFailureError
@@ -20,18 +24,32 @@ from devstack.postgres import EmbeddedPostgres
 from devstack.sms import SmsCatcher
 from devstack.temporal_server import EmbeddedTemporal
 from fixlify import temporal
+from fixlify.domain import queues
+from fixlify.domain.sweeps import Sweep, SweepKind
 from fixlify.storage.migrations import migrate
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
-from tests.replay.scenarios import SCENARIOS, Scenario
+from tests.replay.scenarios import SCENARIOS, SWEEP_SCENARIOS, Scenario, SweepScenario
+from tests.sweeping import add_invoice
 from workflows.automation import AutomationWorkflow
+from workflows.sweep import SweepWorkflow
 
 ROOT = Path(__file__).parent.parent.parent
 HISTORIES = Path(__file__).parent / "histories"
 
 
-async def record_all(folder: Path = HISTORIES) -> None:
-    """Run every scenario and write its history below *folder*, replacing the last recording."""
+_OVERDUE = """
+name: Overdue
+trigger: {type: invoice_overdue, days: 3}
+steps: [{type: send_email, subject: Late, text: Please pay.}]
+"""
+
+
+async def record_all(names: Collection[str] = (), folder: Path = HISTORIES) -> None:
+    """Run the scenarios of these *names*, or all, and write their histories below *folder*.
+
+    Each replaces its last recording.
+    """
     with tempfile.TemporaryDirectory(prefix="fixlify-record-") as temporary:
         home = Path(temporary)
         async with (
@@ -41,13 +59,19 @@ async def record_all(folder: Path = HISTORIES) -> None:
             SmsCatcher() as phone,
         ):
             client = await temporal.connect(server.address, "default")
-            for name, scenario in SCENARIOS.items():
+            for name, scenario in {**SCENARIOS, **SWEEP_SCENARIOS}.items():
+                if names and name not in names:
+                    continue
                 url = await _new_database(postgres, name)
                 async with (
                     await Office.open(url) as office,
                     running_engine(office, client, mail, phone) as engine,
                 ):
-                    history = await record(scenario, office, engine)
+                    history = await (
+                        record(scenario, office, engine)
+                        if isinstance(scenario, Scenario)
+                        else record_sweep(scenario, office, engine)
+                    )
                 await asyncio.to_thread(_write, folder / f"{name}.json", history)
 
 
@@ -85,6 +109,38 @@ async def _waits_for(office: Office, *words: str) -> bool:
     return all(each in (execution["waiting_for"] or "") for each in words)
 
 
+async def record_sweep(scenario: SweepScenario, office: Office, engine: Engine) -> str:
+    """Sweep as *scenario* says and return the workflow's history as JSON."""
+    await office.query("UPDATE organizations SET time_zone = %s", scenario.time_zone)
+    await office.apply(_OVERDUE)
+    today = datetime.now(ZoneInfo("America/New_York")).date()
+    client_id = await office.add_client()
+    await add_invoice(office, today - timedelta(days=3), client_id=client_id)
+    if scenario.broken:
+        await office.query(scenario.broken)
+    kind = SweepKind.OVERDUE_INVOICES
+    handle = await engine.client.start_workflow(
+        SweepWorkflow.run,
+        Sweep(schedule_id=kind.value, kind=kind, time_zone=scenario.time_zone),
+        id=f"sweep/{kind.value}-{office.organization_id}",
+        task_queue=queues.AUTOMATIONS,
+    )
+    if scenario.broken:
+
+        async def was_tried() -> bool:
+            pending = (await handle.describe()).raw_description.pending_activities
+            return any(activity.attempt > 1 for activity in pending)
+
+        await eventually(was_tried)
+        await (office.query(scenario.mended) if scenario.mended else handle.cancel())
+    with suppress(WorkflowFailureError):
+        await handle.result()
+    (run,) = await office.query("SELECT * FROM automation_schedule_runs")
+    if run["status"] != scenario.expected_status:
+        raise AssertionError(f"{run['status']}, not {scenario.expected_status}: {run}")
+    return (await handle.fetch_history()).to_json()
+
+
 def _write(file: Path, history: str) -> None:
     file.parent.mkdir(exist_ok=True)
     # Stack traces name files; where this checkout lies is nobody's business.
@@ -104,4 +160,4 @@ async def _new_database(postgres: EmbeddedPostgres, name: str) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(record_all())
+    asyncio.run(record_all(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Runs worth keeping: one per branch of the automation workflow."""
+"""Runs worth keeping: one per branch of each workflow."""
 
 from __future__ import annotations
 
@@ -49,6 +49,19 @@ class Scenario:
     stopped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SweepScenario:
+    """One run of the daily sweep of overdue invoices: what is wrong while it runs, and its end.
+
+    ``broken`` and ``mended`` are SQL; a run is cancelled, or mended, once it was tried in vain.
+    """
+
+    expected_status: str
+    time_zone: str = "America/New_York"
+    broken: str | None = None
+    mended: str | None = None
+
+
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         "both-sent": Scenario(_BOTH, "completed"),
@@ -69,5 +82,18 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "cancelled-while-held": Scenario(
             _WAIT_THEN_BOTH, "cancelled", cancel_while_waiting=True, stopped=True
         ),
+    }
+)
+
+_AWAY = "ALTER TABLE invoices RENAME TO elsewhere"
+
+SWEEP_SCENARIOS: Mapping[str, SweepScenario] = MappingProxyType(
+    {
+        "sweep-finds": SweepScenario("completed"),
+        "sweep-tried-again": SweepScenario(
+            "completed", broken=_AWAY, mended="ALTER TABLE elsewhere RENAME TO invoices"
+        ),
+        "sweep-serves-nobody": SweepScenario("failed", time_zone="Mars/Olympus"),
+        "sweep-cancelled": SweepScenario("failed", broken=_AWAY),
     }
 )

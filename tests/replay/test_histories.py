@@ -12,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.replay.record import HISTORIES
-from tests.replay.scenarios import SCENARIOS
+from tests.replay.scenarios import SCENARIOS, SWEEP_SCENARIOS
 from worker.sandbox import workflow_runner
 from worker.workers import WORKFLOWS
 
@@ -31,7 +31,7 @@ async def test_a_recorded_history_replays(file: Path) -> None:
 
 
 def test_every_scenario_is_recorded() -> None:
-    assert {file.stem for file in RECORDED} >= set(SCENARIOS)
+    assert {file.stem for file in RECORDED} >= {*SCENARIOS, *SWEEP_SCENARIOS}
 
 
 @pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
