@@ -323,6 +323,11 @@ class TestUnreadable:
         assert known[unclear].lookup("invoice.balance") is None
         assert known[payment].lookup("payment.amount") is None
 
+    async def test_a_view_that_is_silent_about_what_was_paid(self, business: Business) -> None:
+        await business.office.query("ALTER TABLE invoices ALTER amount_paid DROP NOT NULL")
+        subject = await business.add(SubjectType.INVOICE, total=10, amount_paid=None)
+        assert (await business.about(subject)).lookup("invoice.balance") == Decimal(10)
+
     async def test_tags(self, business: Business) -> None:
         client = await business.office.add_client(tags=[["a", None], ["b", "c"]])
         known = await business.about(business.subject(SubjectType.CLIENT, str(client)))
