@@ -59,7 +59,8 @@ async def record_all(names: Collection[str] = (), folder: Path = HISTORIES) -> N
             SmsCatcher() as phone,
         ):
             client = await temporal.connect(server.address, "default")
-            for name, scenario in {**SCENARIOS, **SWEEP_SCENARIOS}.items():
+            scenarios: dict[str, Scenario | SweepScenario] = {**SCENARIOS, **SWEEP_SCENARIOS}
+            for name, scenario in scenarios.items():
                 if names and name not in names:
                     continue
                 url = await _new_database(postgres, name)
