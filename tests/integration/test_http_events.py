@@ -302,9 +302,11 @@ class TestTheSameIdAgain:
     ) -> None:
         async with await Office.open(office.url, "Southwind") as other:
             neighbour = Caller(caller.client, await key_of(other, app_database))
-            await caller.report({"name": "a", "id": "x"})
-            assert (await neighbour.report({"name": "a", "id": "x"})).json()["accepted"] == 1
-            assert len(await custom_events(other)) == 1
+            for either in (neighbour, caller):
+                assert (await either.report({"name": "a", "id": "x"})).json()["accepted"] == 1
+            again = (await neighbour.report({"name": "a", "id": "x"})).json()
+            (row,) = await custom_events(other)
+            assert again["events"] == [{"id": str(row["id"]), "status": "duplicate"}]
         assert len(await custom_events(office)) == 1
 
     async def test_by_many_at_once_and_in_any_order_is_still_recorded_once(
@@ -533,6 +535,8 @@ class TestABody:
             b'{"name": "a", "id": "\\ud800"}',
             b'{"name": "a", "id": ""}',
             b'{"\\ud800": 1}',
+            b'{"name": "a", "data": {"\\ud800": 1}}',
+            b'{"events": [{"name": "a"}], "\\ud800": 1}',
             b'{"name": "a", "subject": {"type": "\\ud800", "id": "\\ud800"}}',
             json.dumps({"name": "a", "data": {f"k{n}": n for n in range(51)}}).encode(),
             json.dumps({f"k{n}": n for n in range(60_000)}).encode(),
@@ -629,6 +633,14 @@ class TestARateLimit:
             problem(await client.post(EVENTS, json=OPENED), 429)
             problem(await client.get("/api/v1/health"), 429)
             assert (await caller.report(OPENED)).status_code == 202
+
+    async def test_keeps_guesses_away_from_the_database(
+        self, engine_database: Database, office: Office
+    ) -> None:
+        async with served(engine_database, "1/hour") as client:
+            problem(await Caller(client, new_key().text).report(OPENED), 401)
+            await office.query("ALTER TABLE api_keys RENAME TO out_of_sight")
+            problem(await Caller(client, new_key().text).report(OPENED), 429)
 
 
 class TestTheService:
