@@ -42,6 +42,15 @@ def test_the_thank_you_goes_out_both_ways_and_at_once() -> None:
     assert [step.type for step in definition.steps] == ["send_email", "send_sms"]
 
 
+def test_the_most_wanted_promises_ship_with_what_sets_them_off() -> None:
+    triggers = {name: data["trigger"] for name, data in shipped_automations().items()}
+    assert triggers["invoice-overdue"] == {"type": "invoice_overdue", "days": [3, 7, 14]}
+    assert triggers["maintenance-due"] == {"type": "maintenance_due", "months": 12}
+    assert triggers["visit-reminder"] == {"type": "appointment_reminder", "before": "24h"}
+    assert triggers["estimate-follow-up"] == {"type": "estimate_sent"}
+    assert triggers["payment-received"] == {"type": "payment_received"}
+
+
 def test_one_file_may_hold_several_automations() -> None:
     read = read_yaml("---\nname: a\n---\nname: b\n---\n", "two.yaml")
     assert read == [{"name": "a"}, {"name": "b"}]

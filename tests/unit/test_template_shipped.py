@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from fixlify.domain.errors import NotFoundError
@@ -19,7 +21,8 @@ BARE = Facts(
 
 
 def test_the_common_occasions_have_a_template() -> None:
-    assert {"job-completed", "job-received", "on-the-way", "visit-scheduled"} <= set(NAMES)
+    occasions = {"job-completed", "job-received", "on-the-way", "visit-scheduled"}
+    assert occasions | {"invoice-overdue", "maintenance-due", "payment-received"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,6 +62,23 @@ def test_the_thank_you_tells_the_total() -> None:
     assert "$1,250.50" in (email.html or "")
     free = render_email(shipped_templates()["job-completed"], facts(job={"total": None}))
     assert "Total" not in free.text
+
+
+def test_the_reminder_of_an_invoice_tells_what_is_still_to_pay() -> None:
+    email = render_email(shipped_templates()["invoice-overdue"], facts())
+    assert email.subject == "A reminder from Lakeside Plumbing: invoice INV-77 is overdue"
+    assert "was due on November 12, 2026 and is still open" in email.text
+    assert "Still to pay: $1,000.00" in email.text
+    assert "$1,000.00" in (email.html or "")
+
+
+def test_the_thank_you_for_a_payment_tells_what_came_and_what_is_left() -> None:
+    source = shipped_templates()["payment-received"]
+    assert "Received: $250.50\nStill to pay: $1,000.00" in render_email(source, facts()).text
+    for paid in ("1250.5", "1300"):
+        settled = render_email(source, facts(invoice={"amount_paid": Decimal(paid)})).text
+        assert "Received: $250.50" in settled
+        assert "Still to pay" not in settled
 
 
 def test_templates_are_found_by_name() -> None:
