@@ -16,7 +16,10 @@ from starter.definitions import apply_definitions, validate_definition
 FIRST_NAMES: Final = ("Maya", "Jonas", "Aiko", "Samuel", "Priya", "Leon", "Nora", "Mateo")
 LAST_NAMES: Final = ("Okafor", "Lindqvist", "Tanaka", "Reyes", "Nair", "Fischer", "Haddad")
 SAMPLE_JOBS: Final = 5
+# One invoice is overdue by so many days; the next is due today, and each later one as much later.
+OVERDUE_DAYS: Final = 7
 SAMPLE_AUTOMATION: Final = "job-completed"
+MORE_AUTOMATIONS: Final = ("invoice-overdue", "payment-received")
 TITLES: Final = ("Boiler repair", "Furnace tune-up", "Leak under the sink", "Dryer repair")
 
 
@@ -55,6 +58,23 @@ class SampleCompany:
         )
         async with self._connection.transaction():
             return [await self._add_job(place, technician) for place in range(number_of_jobs)]
+
+    async def bill(self, jobs: list[SampleJob]) -> None:
+        """Enter an invoice for each job, one of them overdue, and an estimate for the last."""
+        for place, job in enumerate(jobs):
+            due = datetime.now(UTC).date() + timedelta(days=OVERDUE_DAYS * (place - 1))
+            await self._connection.execute(
+                "INSERT INTO invoices (organization_id, client_id, job_id, number, status, total,"
+                " due_date) SELECT organization_id, client_id, id, %s, 'sent', total, %s"
+                " FROM jobs WHERE organization_id = %s AND id = %s",
+                (f"INV-{1001 + place}", due, self.organization_id, job.id),
+            )
+        await self._connection.execute(
+            "INSERT INTO estimates (organization_id, client_id, number, title, status, total)"
+            " SELECT organization_id, client_id, 'E-31', 'New boiler', 'draft', 4800"
+            " FROM jobs WHERE organization_id = %s AND id = %s",
+            (self.organization_id, jobs[-1].id),
+        )
 
     async def complete(self, job: SampleJob) -> None:
         """Do the one thing everything else follows from, and return when it is committed."""
@@ -117,11 +137,12 @@ async def apply_shipped(url: str, organization_id: UUID, name: str) -> None:
 
 
 async def enter_sample(url: str) -> None:
-    """Enter the company with a few jobs and one automation, unless there is any company."""
+    """Enter the company with a few jobs, bills and automations, unless there is any company."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         cursor = await connection.execute("SELECT EXISTS (SELECT 1 FROM organizations)")
         if await cursor.fetchone() == (True,):
             return
         company = SampleCompany(connection)
-        await company.found(SAMPLE_JOBS)
-        await apply_shipped(url, company.organization_id, SAMPLE_AUTOMATION)
+        await company.bill(await company.found(SAMPLE_JOBS))
+        for name in (SAMPLE_AUTOMATION, *MORE_AUTOMATIONS):
+            await apply_shipped(url, company.organization_id, name)
