@@ -13,9 +13,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.happenings import what_happened
 from cli.listing import STYLES, Column, Line, print_listing
 from cli.output import console, elapsed, local, printable
 from fixlify.domain.automation import AutomationStatus, StoredAutomation
+from fixlify.domain.events import SubjectType
 from fixlify.storage.history import ExecutionStory, PastExecution, PastMessage, PastStep
 
 # An id's first 18 characters name a millisecond and 12 random bits: enough to ask for one.
@@ -34,7 +36,7 @@ _COLUMNS: Final = (
     Column("TIME"),
     Column("EXECUTION"),
     Column("AUTOMATION", shrinks=True),
-    Column("JOB", shrinks=True),
+    Column("ABOUT", shrinks=True),
     Column("STATUS"),
     Column("TOOK", right=True),
 )
@@ -57,12 +59,19 @@ def _line(execution: PastExecution) -> Line:
             local(execution.created_at),
             str(execution.id)[:_SHORT_ID],
             execution.automation,
-            execution.subject_id,
+            _about(execution),
             execution.status.value,
             elapsed(execution.duration),
         ),
         execution.reason or waiting,
     )
+
+
+def _about(execution: PastExecution) -> str:
+    # A job's id is one that people gave it, and says by itself what it is.
+    if execution.subject_type == SubjectType.JOB:
+        return execution.subject_id
+    return f"{execution.subject_type} {execution.subject_id}"
 
 
 def print_nothing_yet(automations: Sequence[StoredAutomation]) -> None:
@@ -117,7 +126,10 @@ def _happenings(story: ExecutionStory) -> Table:
     execution = story.execution
     table = _grid()
     for what, instant in (
-        (_what_changed(story), execution.occurred_at),
+        (
+            what_happened(execution.subject_type, execution.subject_id, story.trigger_data),
+            execution.occurred_at,
+        ),
         ("the engine recorded it", execution.created_at),
         ("the run began", execution.started_at),
         ("the run ended", execution.completed_at if execution.started_at else None),
@@ -131,16 +143,6 @@ def _happenings(story: ExecutionStory) -> Table:
     if execution.waiting_for:
         table.add_row("now", "", f"it waits at step {execution.waiting_for}")
     return table
-
-
-def _what_changed(story: ExecutionStory) -> str:
-    data, subject = story.trigger_data, story.execution.subject_id
-    if data.get("event_type") == "job_created":
-        return printable(f"job {subject} was entered")
-    before, after = (data.get(key) or "(none)" for key in ("before", "after"))
-    if before == after:
-        return printable(f"job {subject} got its status again: {after}")
-    return printable(f"job {subject} changed its status: {before} → {after}")
 
 
 def _steps(steps: Sequence[PastStep], waiting_for: str | None) -> Table:

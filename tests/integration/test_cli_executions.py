@@ -191,7 +191,7 @@ async def test_the_list_has_a_line_for_each_execution_and_its_reason_below(
     said = await command_line.run("executions", "list")
 
     assert said.code == 0
-    assert said.lines[0].split() == ["TIME", "EXECUTION", "AUTOMATION", "JOB", "STATUS", "TOOK"]
+    assert said.lines[0].split() == ["TIME", "EXECUTION", "AUTOMATION", "ABOUT", "STATUS", "TOOK"]
     assert said.lines[1].split()[1:] == [str(skipped)[:18], "Thanks", "J-2019", "skipped"]
     assert said.lines[2] == "    duplicate"
     assert said.lines[3].split()[1:5] == [str(broken_run)[:18], "Thanks", "J-2019", "failed"]
