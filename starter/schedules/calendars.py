@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -37,7 +38,9 @@ def schedule_spec(
     )
 
 
-def explicit_dates(timetable: Timetable, zone: str, first_year: int) -> list[datetime]:
+# Thousands of automations share a few timetables, and each takes years to go through.
+@lru_cache(maxsize=1024)
+def explicit_dates(timetable: Timetable, zone: str, first_year: int) -> tuple[datetime, ...]:
     """Return the wall-clock times of this and the next years that need naming, ascending.
 
     They are the times that a spring gap moved forward, the last days of months that are
@@ -47,7 +50,7 @@ def explicit_dates(timetable: Timetable, zone: str, first_year: int) -> list[dat
     last_year = first_year + YEARS_AHEAD
     found = {each.at for each in unplanned(timetable, zone, first_year, last_year)}
     found.update(_passed_over(timetable, zone, first_year, last_year))
-    return [at.astimezone(clock).replace(tzinfo=None) for at in sorted(found)]
+    return tuple(at.astimezone(clock).replace(tzinfo=None) for at in sorted(found))
 
 
 def _passed_over(

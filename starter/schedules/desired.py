@@ -157,7 +157,7 @@ def _shared(
             overlap=declaration.overlap,
             jitter=declaration.jitter,
             paused=False,
-            dates=tuple(explicit_dates(timetable, time_zone, now.year)),
+            dates=explicit_dates(timetable, time_zone, now.year),
         )
 
 
@@ -192,7 +192,7 @@ def _of_automation(
         overlap=declaration.overlap,
         jitter=declaration.jitter,
         paused=automation.paused,
-        dates=tuple(explicit_dates(timetable, zone, now.year)),
+        dates=explicit_dates(timetable, zone, now.year),
     )
 
 

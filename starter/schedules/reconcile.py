@@ -99,7 +99,8 @@ class _Sync:
             zones = await used_zones(connection)
             automations = await scheduled_automations(connection)
             stored = {each.id: each for each in await stored_schedules(connection)}
-        desired = desired_schedules(zones, automations, now)
+        # In a thread, because it computes for a while and a relay shares this loop.
+        desired = await asyncio.to_thread(desired_schedules, zones, automations, now)
         self._result.problems.extend(desired.problems)
         due = []
         for each in desired.schedules:
@@ -109,7 +110,7 @@ class _Sync:
                 self._result.add(each.id, Change.UNCHANGED)
         known = set(stored)
         if thorough:
-            known |= {each async for each in self._remote.ours()}
+            known |= {each async for each in self._remote.candidates()}
         obsolete = known - desired.kept - {each.id for each in desired.schedules}
         try:
             await _for_each(due, lambda each: self._bring(each, stored.get(each.id), now))
@@ -147,7 +148,7 @@ class _Sync:
     async def _delete(self, schedule_id: str, *, had_row: bool) -> None:
         deleted = await self._remote.delete(schedule_id)
         self._gone.append(schedule_id)
-        # Without a row it was only still listed, or is somebody else's.
+        # Without a row it is only still listed, or somebody else's.
         if deleted or had_row:
             self._result.deleted.append(schedule_id)
 

@@ -14,7 +14,6 @@ from temporalio.client import (
     ScheduleAlreadyRunningError,
     ScheduleDescription,
     ScheduleHandle,
-    ScheduleListDescription,
     ScheduleState,
     ScheduleUpdate,
 )
@@ -68,10 +67,10 @@ class RemoteSchedules:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def ours(self) -> AsyncIterator[str]:
-        """Yield the ids of those we made; one that was just made or deleted may be amiss."""
+    async def candidates(self) -> AsyncIterator[str]:
+        """Yield the ids that may be ours by their names; the list may lag a moment behind."""
         async for listed in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
-            if listed.id.partition("/")[0] in set(SweepKind) and await is_ours(listed):
+            if listed.id.partition("/")[0] in set(SweepKind):
                 yield listed.id
 
     async def bring(self, desired: DesiredSchedule, was: ScheduleState) -> Brought:
@@ -166,7 +165,7 @@ class RemoteSchedules:
         return self._client.get_schedule_handle(schedule_id)
 
 
-async def is_ours(schedule: ScheduleDescription | ScheduleListDescription) -> bool:
+async def is_ours(schedule: ScheduleDescription) -> bool:
     """Whether we made it; a name alone proves nothing."""
     return bool(await schedule.memo_value(MARK, False))
 

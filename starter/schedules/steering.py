@@ -133,7 +133,7 @@ async def backfill(client: Client, schedule_id: str, since: datetime, until: dat
     await _describe(client, schedule_id)
     await client.get_schedule_handle(schedule_id).backfill(
         ScheduleBackfill(
-            # Temporal leaves the start itself out.
+            # Documented as left out, which not every server does; nothing is due in between.
             start_at=since - timedelta(seconds=1),
             end_at=until,
             overlap=ScheduleOverlapPolicy.BUFFER_ALL,

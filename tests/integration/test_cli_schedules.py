@@ -13,7 +13,7 @@ from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
 from fixlify import temporal
 from fixlify.storage.database import Database
-from starter.schedules import sync
+from starter.schedules import steering, sync
 from starter.schedules.remote import PAUSED_WITH_AUTOMATION
 from tests.command_line import CommandLine
 from tests.engine import Engine, eventually, running_engine
@@ -56,6 +56,8 @@ async def engine(
     office: Office, client: Client, mail: MailCatcher, phone: SmsCatcher
 ) -> AsyncIterator[Engine]:
     async with running_engine(office, client, mail, phone) as running:
+        # Until then a command would say, rightly, that nobody works.
+        await eventually(lambda: steering.is_worked_on(client))
         yield running
 
 
@@ -251,7 +253,7 @@ async def test_a_backfill_runs_once_for_each_time_it_was_due(
     today = datetime.now(UTC).date()
     since, until = today - timedelta(days=4), today - timedelta(days=2)
     said = await command_line.run(
-        "schedules", "backfill", digest, "--from", str(since), "--to", str(until)
+        "schedules", "backfill", digest, "--from", f"{since}T07:00", "--to", f"{until}T07:00"
     )
     assert said.code == 0
     assert said.out.startswith("Morning digest: 3 runs began, for ")
