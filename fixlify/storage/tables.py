@@ -361,6 +361,7 @@ class EventRow(Table):
             "id",
             postgresql_where=text("processed_at IS NULL AND automation_id IS NOT NULL"),
         ),
+        Index(None, "organization_id", "id"),
         Index(
             "automation_events_occurrence_idx",
             "automation_id",

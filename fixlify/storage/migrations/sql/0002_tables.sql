@@ -105,6 +105,8 @@ CREATE INDEX automation_events_job_status_idx ON automation_events (organization
 DROP INDEX automation_events_unprocessed_idx;
 CREATE INDEX automation_events_unprocessed_idx ON automation_events (id) WHERE processed_at IS NULL AND automation_id IS NULL;
 CREATE INDEX automation_events_swept_idx ON automation_events (id) WHERE processed_at IS NULL AND automation_id IS NOT NULL;
+-- What one company looks at, newest first, however many events the others have.
+CREATE INDEX automation_events_organization_id_id_idx ON automation_events (organization_id, id);
 
 ALTER TABLE messages DROP CONSTRAINT messages_status_check;
 ALTER TABLE messages ADD CONSTRAINT messages_status_check CHECK (status IN ('queued', 'held', 'sending', 'sent', 'failed', 'unknown', 'suppressed', 'cancelled'));
