@@ -565,6 +565,11 @@ class ScheduleRunRow(Table):
     __table_args__ = (
         CheckConstraint("status IN ('running', 'completed', 'failed')", name="status"),
         Index(None, "schedule_id", "started_at"),
+        Index(
+            "automation_schedule_runs_running_idx",
+            "schedule_id",
+            postgresql_where=text("status = 'running'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

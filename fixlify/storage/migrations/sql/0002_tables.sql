@@ -155,6 +155,8 @@ CREATE TABLE automation_schedule_runs (
     CONSTRAINT automation_schedule_runs_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 CREATE INDEX automation_schedule_runs_schedule_id_started_at_idx ON automation_schedule_runs (schedule_id, started_at);
+-- A sweep of every minute looks here each time for runs that were left open.
+CREATE INDEX automation_schedule_runs_running_idx ON automation_schedule_runs (schedule_id) WHERE status = 'running';
 
 DROP VIEW automation_analytics;
 -- Executions and messages per automation and UTC day of the match; recomputed, never counted up.
