@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -14,7 +14,11 @@ from rich.text import Text
 
 from cli.environment import home, require_devstack
 from cli.output import console
+from devstack.ports import LOOPBACK, choose_port
 from devstack.postgres import DATABASE, EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from devstack.stack import DevStack
 
 _SAMPLE_CHANGE: Final = "UPDATE jobs SET status = 'completed' WHERE id = 'J-2019';"
 
@@ -33,7 +37,7 @@ _SAMPLE_CHANGE: Final = "UPDATE jobs SET status = 'completed' WHERE id = 'J-2019
     help="Enter a sample company into an embedded database that has none.",
 )
 def dev(worker: bool, sample: bool) -> None:
-    """Run Postgres, Temporal with its Web UI, a mailbox, a phone and a worker here.
+    """Run Postgres, Temporal with its Web UI, a mailbox, a phone, a worker and the HTTP API here.
 
     Data stays in .fixlify (or FIXLIFY_HOME) and is there again next time. Whatever
     FIXLIFY_DATABASE_URL, TEMPORAL_ADDRESS, FIXLIFY_SMTP_URL or TWILIO_ACCOUNT_SID name is
@@ -49,6 +53,7 @@ async def _run(*, worker: bool, sample: bool) -> None:
     from fixlify.logs import configure_logging
     from fixlify.settings import load_settings
     from fixlify.storage.migrations import migrate
+    from starter.http.service import serve_http
     from starter.stopping import stop_on_signals, until_stopped
     from worker.process import run_worker
 
@@ -62,8 +67,12 @@ async def _run(*, worker: bool, sample: bool) -> None:
         sampled = sample and stack.postgres is not None
         if sampled:
             await enter_sample(settings.database_url.get_secret_value())
-        _show(stack.environment(), stack.ui_url, _psql(stack.postgres), sampled=sampled)
-        parts = [asyncio.create_task(stack.wait(), name="stack")]
+        port = choose_port("the HTTP API", None, settings.http_port)
+        _show(stack, f"http://{LOOPBACK}:{port}/api/v1", sampled=sampled)
+        parts = [
+            asyncio.create_task(stack.wait(), name="stack"),
+            asyncio.create_task(serve_http(settings, stop, host=LOOPBACK, port=port), name="api"),
+        ]
         if worker:
             parts.append(asyncio.create_task(run_worker(settings, stop), name="worker"))
         try:
@@ -101,11 +110,12 @@ def _fixlify() -> str:
     return _short(program) if program.is_relative_to(Path.cwd()) else "fixlify"
 
 
-def _show(environment: dict[str, str], ui_url: str | None, psql: str, *, sampled: bool) -> None:
+def _show(stack: DevStack, api_url: str, *, sampled: bool) -> None:
     facts = [
-        ("Web UI", ui_url or "not ours; see your Temporal"),
-        ("Database", psql),
-        ("Temporal", environment["TEMPORAL_ADDRESS"]),
+        ("Web UI", stack.ui_url or "not ours; see your Temporal"),
+        ("API", f"{api_url}; `{_fixlify()} keys create NAME` makes a key"),
+        ("Database", _psql(stack.postgres)),
+        ("Temporal", stack.environment()["TEMPORAL_ADDRESS"]),
         ("Mail", "captured in " + _short(home() / "mail")),
         ("SMS", "captured in " + _short(home() / "sms")),
     ]

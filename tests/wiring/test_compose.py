@@ -29,7 +29,6 @@ SECRET_NAME = re.compile(r"PASSWORD|PWD|SECRET|TOKEN|API_KEY|URL")
 # The only services without a check of their own, and why.
 UNCHECKED = {
     "worker": "listens on nothing; Temporal knows who polls, and `fixlify doctor` asks it",
-    "starter": "listens on nothing; waits for Postgres and Temporal by itself, or exits",
 }
 
 Compose = dict[str, Any]
