@@ -33,10 +33,11 @@ _STORE_RESPONSE = text("""
     VALUES (:organization_id, :key, :request_hash, CAST(:response AS jsonb))
 """)
 
+# The statement's time, which stands still: with the clock's, every answer would be looked at.
 _FORGET_RESPONSES = text("""
     DELETE FROM api_requests WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM api_requests
-        WHERE created_at <= clock_timestamp() - CAST(:kept_for AS interval)
+        WHERE created_at <= statement_timestamp() - CAST(:kept_for AS interval)
         ORDER BY created_at
         LIMIT :at_most
     ))
