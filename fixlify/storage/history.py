@@ -179,7 +179,8 @@ async def list_executions(
     if wanted.subject_id is not None:
         query = query.where(ExecutionRow.subject_id == wanted.subject_id)
     if wanted.since is not None:
-        query = query.where(ExecutionRow.created_at > func.clock_timestamp() - wanted.since)
+        # Not the clock's time, which moves: no index would end the search where it may end.
+        query = query.where(ExecutionRow.created_at > func.statement_timestamp() - wanted.since)
     return [_execution(row) for row in (await connection.execute(query)).mappings()]
 
 
