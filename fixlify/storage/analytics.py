@@ -55,6 +55,7 @@ The sums are made inside LATERAL so that a day is always read by its index.
 
 # Whole days of whole organizations. A message may go out while its execution stays open, before
 # a long wait, say; and a day that has figures is looked at again, in case nothing is left of it.
+# Messages are looked up for each open execution: a join would be planned to read all of them.
 _RECOMPUTE = text(f"""
     WITH days AS (
         SELECT organization_id, (created_at AT TIME ZONE 'UTC')::date AS date
@@ -67,10 +68,11 @@ _RECOMPUTE = text(f"""
         UNION
         SELECT e.organization_id, (e.created_at AT TIME ZONE 'UTC')::date
         FROM automation_execution_logs e
-        WHERE e.status IN ('running', 'waiting') AND EXISTS (
-            SELECT FROM messages m
+        WHERE e.status IN ('running', 'waiting') AND (
+            SELECT true FROM messages m
             WHERE m.execution_id = e.id
               AND greatest(m.created_at, m.sent_at) >= CAST(:since AS timestamptz)
+            LIMIT 1
         )
         UNION
         SELECT organization_id, date
