@@ -23,7 +23,7 @@ from fixlify.storage.database import Database
 from fixlify.storage.facts import load_facts
 from fixlify.storage.failures import blames_the_data, cause_of
 from fixlify.storage.sweeps.listeners import Listener
-from fixlify.storage.sweeps.pages import NOTIFY, Page, Place
+from fixlify.storage.sweeps.pages import NOTIFY, PLAN_EACH, Page, Place
 
 _SUBJECTS: Final[Mapping[Audience, SubjectType]] = MappingProxyType(
     {
@@ -86,7 +86,9 @@ class AudienceSearch:
 
         A row that cannot be worked with is looked for by halves, told of, and passed over.
         """
-        async with database.statement() as connection:
+        async with database.transaction() as connection:
+            # The plan for any place begins at the first row, and gets slower with each page.
+            await connection.execute(PLAN_EACH)
             ids = await self._page(connection, after, size)
         findings = await self._look_at(database, ids)
         more = self.audience is not Audience.ORGANIZATION and len(ids) == size

@@ -25,7 +25,7 @@ Place = tuple[str, str]
 """Where a row stands: the date or time it is ordered by, and its id."""
 
 # A plan made while the outbox was small would be kept, and be slow once it is large.
-_PLAN_EACH: Final = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+PLAN_EACH: Final = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 NOTIFY: Final = text(f"SELECT pg_notify('{CHANNEL}', '')")
 
 # Keys in one order, so that two sweeps with the same keys wait for, and never lock, each other.
@@ -126,7 +126,7 @@ class RowSearch:
 
     async def _record(self, database: Database, after: Place | None, size: int) -> Page:
         async with database.transaction() as connection:
-            await connection.execute(_PLAN_EACH)
+            await connection.execute(PLAN_EACH)
             result = await connection.execute(self.query.record, self._parameters(after, size))
             row = result.mappings().one()
             if row["found"]:
