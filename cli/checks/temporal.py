@@ -31,6 +31,7 @@ _POLLED: Final = (
     (queues.AUTOMATIONS, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
     (queues.EMAIL, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
     (queues.SMS, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+    (queues.SWEEPS, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
 )
 
 

@@ -112,6 +112,7 @@ async def test_a_running_engine_is_in_order(
                 ("automations", TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
                 ("email", TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
                 ("sms", TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+                ("sweeps", TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
             )
         ]
         return all(queue.pollers for queue in described)
@@ -430,6 +431,7 @@ async def test_missing_search_attributes_and_workers_are_seen(
         "queue.automations": "failed",
         "queue.email": "failed",
         "queue.sms": "failed",
+        "queue.sweeps": "failed",
     }
     remedy = findings["temporal.search_attributes"]["remedy"]
     assert all(f"--name {key.name} --type Keyword" in remedy for key in temporal.SEARCH_ATTRIBUTES)

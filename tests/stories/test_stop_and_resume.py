@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
@@ -17,7 +20,7 @@ from fixlify.storage.stops import Resumption, resume_automations, stop_automatio
 from starter.release import release_runs
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
-from workflows.automation import HELD_CHECK, HELD_LIMIT
+from workflows.automation import HELD_LIMIT
 
 THANKS = """
 name: Thanks
@@ -155,6 +158,35 @@ async def test_a_held_run_can_be_cancelled(
     assert not phone.messages
 
 
+async def test_a_run_that_is_reset_while_it_holds_holds_again(
+    office: Office, engine: Engine, engine_database: Database, mail: MailCatcher
+) -> None:
+    """Its messages were written before; the run begun anew must not take them for failed."""
+    execution_id = await hold(office, engine, engine_database)
+    handle = engine.handle(execution_id)
+    history = await handle.fetch_history()
+    after_the_wait = next(
+        event.event_id
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED and event.event_id > 8
+    )
+    await engine.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace="default",
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            workflow_task_finish_event_id=after_the_wait,
+            request_id=str(uuid4()),
+        )
+    )
+
+    await resume(engine_database, office)
+    await release_runs(engine.client, [execution_id])
+    (execution,) = await engine.settled()
+
+    assert execution["status"] == "completed"
+    assert len(mail.messages) == 1
+
+
 async def test_a_message_cancelled_by_a_resume_ends_its_run(
     office: Office,
     engine: Engine,
@@ -250,7 +282,7 @@ async def test_a_held_run_goes_on_by_itself_when_nobody_could_wake_it(
     assert not mail.messages
 
     await resume(engine_database, office)
-    await time_machine.sleep(HELD_CHECK)
+    await time_machine.sleep(timedelta(minutes=15))
     await eventually(statuses(office, "sent", "sent"))
     await time_machine.sleep(timedelta(days=2))
     (execution,) = await patient_engine.settled()
