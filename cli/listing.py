@@ -35,6 +35,7 @@ STYLES: Final = {
     "updated": "cyan",
     "skipped": "yellow",
     "suppressed": "yellow",
+    "held": "yellow",
     "paused": "yellow",
 }
 """How statuses look; the others are plain."""

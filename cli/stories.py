@@ -147,11 +147,14 @@ def _happenings(story: ExecutionStory) -> Table:
 
 def _steps(steps: Sequence[PastStep], waiting_for: str | None) -> Table:
     table = _grid()
-    # "cool-down until 2026-11-23 10:00 UTC": the step's id comes first and has no spaces.
-    waiting_step = (waiting_for or "").partition(" ")[0]
+    # "cool-down until 2026-11-23 10:00 UTC" or "mail: held, …; text: held, …": a step's id comes
+    # first and has no spaces.
+    waiting_steps = {
+        part.partition(" ")[0].removesuffix(":") for part in (waiting_for or "").split("; ")
+    }
     for step in steps:
         status = step.status.value if step.status else "not reached"
-        if step.status is None and step.id == waiting_step:
+        if step.status is None and step.id in waiting_steps:
             status = "waiting"
         style = STYLES.get(status, "dim" if step.status is None else "")
         table.add_row(

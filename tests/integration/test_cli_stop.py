@@ -210,6 +210,11 @@ async def test_a_resume_wakes_held_runs(
             return "held" in ((await office.executions())[0]["waiting_for"] or "")
 
         await eventually(holds)
+        (execution,) = await office.executions()
+        story = await line.run("executions", "show", str(execution["id"]))
+        assert "it waits at step text: held, automations are stopped" in story.out
+        assert ["·", "text", "send_sms", "waiting"] in [each.split() for each in story.lines]
+
         said = await line.run("resume")
         assert said.code == 0
         assert said.lines[-1] == "Going on: 0 executions to launch, 1 message to send."
