@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -68,7 +69,7 @@ async def _run(*, worker: bool, sample: bool) -> None:
         if sampled:
             await enter_sample(settings.database_url.get_secret_value())
         port = choose_port("the HTTP API", None, settings.http_port)
-        _show(stack, f"http://{LOOPBACK}:{port}/api/v1", sampled=sampled)
+        _show(_places(stack, f"http://{LOOPBACK}:{port}/api/v1"), sampled=sampled)
         parts = [
             asyncio.create_task(stack.wait(), name="stack"),
             asyncio.create_task(serve_http(settings, stop, host=LOOPBACK, port=port), name="api"),
@@ -110,15 +111,19 @@ def _fixlify() -> str:
     return _short(program) if program.is_relative_to(Path.cwd()) else "fixlify"
 
 
-def _show(stack: DevStack, api_url: str, *, sampled: bool) -> None:
-    facts = [
-        ("Web UI", stack.ui_url or "not ours; see your Temporal"),
-        ("API", f"{api_url}; `{_fixlify()} keys create NAME` makes a key"),
-        ("Database", _psql(stack.postgres)),
-        ("Temporal", stack.environment()["TEMPORAL_ADDRESS"]),
-        ("Mail", "captured in " + _short(home() / "mail")),
-        ("SMS", "captured in " + _short(home() / "sms")),
-    ]
+def _places(stack: DevStack, api_url: str) -> dict[str, str]:
+    """Return where everything is, by what it is called."""
+    return {
+        "Web UI": stack.ui_url or "not ours; see your Temporal",
+        "API": f"{api_url}; `{_fixlify()} keys create NAME` makes a key",
+        "Database": _psql(stack.postgres),
+        "Temporal": stack.environment()["TEMPORAL_ADDRESS"],
+        "Mail": "captured in " + _short(home() / "mail"),
+        "SMS": "captured in " + _short(home() / "sms"),
+    }
+
+
+def _show(places: Mapping[str, str], *, sampled: bool) -> None:
     hints = [("In another terminal", f"{_fixlify()} doctor")]
     if sampled:
         hints += [
@@ -128,7 +133,7 @@ def _show(stack: DevStack, api_url: str, *, sampled: bool) -> None:
     console.print()
     console.print("[bold]Fixlify is running.[/bold] Ctrl-C stops everything.\n")
     # Left to the terminal to break, so that what is copied has no line breaks of ours in it.
-    for label, fact in facts:
+    for label, fact in places.items():
         console.print(Text.assemble((f"{label:<10}", "dim"), fact), soft_wrap=True)
     for label, command in hints:
         console.print(f"\n{label}:")

@@ -79,7 +79,10 @@ def test_the_demo_does_not_say_each_once_when_it_is_not_so(
 
 
 def test_what_dev_prints_to_be_copied_has_no_line_breaks_in_it(screen: Console) -> None:
-    cli.dev._show({"TEMPORAL_ADDRESS": "127.0.0.1:7233"}, None, PSQL, sampled=True)
+    cli.dev._show(
+        {"Web UI": "http://127.0.0.1:8233", "Database": PSQL},
+        sampled=True,
+    )
     said = screen.export_text()
     assert PSQL in said
     assert "  UPDATE jobs SET status = 'completed' WHERE id = 'J-2019';\n" in said
