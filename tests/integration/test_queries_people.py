@@ -1,0 +1,200 @@
+"""Every statement behind what people ask and look at finds its rows by an index."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import psycopg
+import pytest
+
+from devstack.postgres import EmbeddedPostgres
+from fixlify.storage.database import Role
+from tests.explaining import (
+    Reads,
+    check,
+    check_plan,
+    check_plan_for_any_parameters,
+    explain,
+    statement_called,
+)
+from tests.grown import COMPANY, JOB, NEWCOMER, ROW, acting_as, grown_database
+
+ITS_OWN: Final = {"organization_id": COMPANY}
+OF_ALL: Final = {"organization_id": None}
+REQUEST: Final = {**ITS_OWN, "key": "request-50"}
+DAY: Final = timedelta(days=1)
+OLDER: Final = {"older_than": DAY, "stopped_at": datetime.now(UTC)}
+OPEN_WORK: Final = {
+    "automation_events_unprocessed_idx",
+    "automation_events_swept_idx",
+    "automation_execution_logs_pending_idx",
+    "automation_execution_logs_open_idx",
+    "messages_open_idx",
+}
+WOKEN: Final = {
+    "messages_open_idx",
+    "automation_execution_logs_pkey|automation_execution_logs_open_idx",
+}
+KNOWN_SUBJECTS: Final = {
+    kind: [str(ROW)] for kind in ("client", "estimate", "invoice", "payment", "task")
+}
+
+PEOPLE: Final[dict[str, Reads]] = {
+    "history._DETAILS": Reads(
+        {"id": ROW},
+        {"automation_execution_logs_pkey", "automation_workflow_versions_pkey"},
+        Role.APP,
+    ),
+    "history._STEPS": Reads({"id": ROW}, {"automation_step_logs_pkey"}, Role.APP),
+    "history._MESSAGES": Reads({"id": ROW}, {"messages_execution_id_step_id_key"}, Role.APP),
+    "recorded_events._LIST": Reads(
+        {"organization_id": NEWCOMER, "event_type": None, "since": None, "limit": 50},
+        {"automation_events_organization_id_id_idx"},
+        Role.APP,
+    ),
+    "recorded_events._LIST (of a kind)": Reads(
+        {**ITS_OWN, "event_type": "custom", "since": DAY, "limit": 50},
+        {"automation_events_organization_id_id_idx"},
+        Role.APP,
+    ),
+    "organizations._LIST": Reads(),
+    "statistics._FIGURES": Reads(
+        {**ITS_OWN, "days": 7},
+        {
+            "automation_execution_logs_organization_id_created_at_idx"
+            "|automation_execution_logs_created_at_idx",
+            "messages_execution_id_step_id_key",
+            "automation_analytics_organization_id_date_idx|automation_analytics_date_idx",
+        },
+        Role.APP,
+        bounds={"(created_at >= ((today", "(date > today"},
+    ),
+    "statistics._LATENCIES": Reads(
+        {**ITS_OWN, "period": DAY},
+        {
+            "messages_organization_id_created_at_idx",
+            "automation_execution_logs_pkey",
+            "automation_step_logs_pkey",
+        },
+        Role.APP,
+        bounds={"(created_at > (statement_timestamp()"},
+        dearer=True,
+    ),
+    "stops._STANDING": Reads(ITS_OWN, role=Role.APP),
+    "stops._STANDING (all)": Reads(OF_ALL),
+    "stops._LIFT": Reads(ITS_OWN),
+    "stops._OPEN_WORK": Reads(ITS_OWN, OPEN_WORK, Role.APP),
+    "stops._OPEN_WORK (of all)": Reads(OF_ALL, OPEN_WORK),
+    "stops._WAKE": Reads(ITS_OWN, WOKEN),
+    "stops._WAKE (of all)": Reads(OF_ALL, WOKEN),
+    "stops._FREED_WORK": Reads(
+        {**ITS_OWN, "older_than": DAY},
+        {"automation_execution_logs_pending_idx", "messages_open_idx"},
+    ),
+    "stops._CANCEL_EXECUTIONS": Reads(
+        {**ITS_OWN, **OLDER}, {"automation_execution_logs_pending_idx"}
+    ),
+    "stops._CANCEL_MESSAGES": Reads({**ITS_OWN, **OLDER}, {"messages_open_idx"}),
+    "stops._WITHDRAW": Reads({**ITS_OWN, "id": ROW, "reason": "x"}, {"messages_pkey"}),
+    "api_keys._LIST": Reads({}, {"api_keys_organization_id_name_key"}, Role.APP),
+    "api_keys._FIND": Reads(
+        {"name_or_prefix": "fx_50"}, {"api_keys_organization_id_name_key"}, Role.APP
+    ),
+    "api_keys._REVOKE": Reads({"id": ROW}, {"api_keys_pkey"}, Role.APP),
+    "api_keys._RECOGNIZE": Reads({"key_hash": "x"}, {"api_keys_key_hash_key"}),
+    "api_requests._FIND_RESPONSE": Reads({**REQUEST, "kept_for": DAY}, {"api_requests_pkey"}),
+    "api_requests._FORGET_RESPONSE": Reads(REQUEST, {"api_requests_pkey"}),
+    "api_requests._FORGET_RESPONSES": Reads(
+        {"kept_for": DAY, "at_most": 100},
+        {"api_requests_created_at_idx"},
+        bounds={"(created_at <= (statement_timestamp()"},
+    ),
+    "intake._KNOWN_SUBJECTS": Reads(
+        {**ITS_OWN, **KNOWN_SUBJECTS, "job": [JOB]},
+        {
+            "jobs_pkey|jobs_service_idx",
+            "clients_organization_id_id_key|clients_pkey",
+            "estimates_organization_id_id_key|estimates_pkey",
+            "invoices_organization_id_id_key|invoices_organization_id_due_date_id_idx",
+            "payments_organization_id_id_key|payments_pkey",
+            "tasks_organization_id_id_key|tasks_pkey",
+        },
+    ),
+    "intake._FIND_SOURCES": Reads(
+        {**ITS_OWN, "keys": ["source-250"]}, {"automation_events_source_idx"}
+    ),
+}
+
+# As people type them; all but the last are those of the system this one replaces.
+MONITORING: Final[dict[str, tuple[str, set[str]]]] = {
+    "pending": (
+        "SELECT COUNT(*) FROM automation_execution_logs WHERE status = 'pending'",
+        {"automation_execution_logs_pending_idx"},
+    ),
+    "newest": (
+        "SELECT id, status, created_at, completed_at FROM automation_execution_logs "
+        "ORDER BY created_at DESC LIMIT 10",
+        {"automation_execution_logs_created_at_idx"},
+    ),
+    "last hour": (
+        "SELECT * FROM automation_execution_logs WHERE created_at > NOW() - INTERVAL '1 hour' "
+        "ORDER BY created_at DESC",
+        {"automation_execution_logs_created_at_idx"},
+    ),
+    "today": (
+        "SELECT * FROM automation_analytics WHERE date = CURRENT_DATE",
+        {"automation_analytics_date_idx"},
+    ),
+    "schedules": (
+        "SELECT * FROM automation_cron_status",
+        {"automation_schedule_runs_schedule_id_started_at_idx"},
+    ),
+    "health": (
+        "SELECT * FROM automation_system_health",
+        {
+            "automation_events_unprocessed_idx",
+            "automation_events_swept_idx",
+            "automation_execution_logs_pending_idx",
+            "automation_execution_logs_open_idx",
+            "automation_execution_logs_created_at_idx",
+            "messages_open_idx",
+            "automation_schedule_runs_schedule_id_started_at_idx",
+        },
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+async def grown(postgres: EmbeddedPostgres) -> AsyncIterator[psycopg.AsyncConnection]:
+    async with grown_database(postgres) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", list(PEOPLE))
+async def test_what_people_ask(grown: psycopg.AsyncConnection, name: str) -> None:
+    await check_plan(grown, statement_called(name), PEOPLE[name])
+
+
+@pytest.mark.parametrize("name", list(PEOPLE))
+async def test_what_people_ask_whatever_the_parameters(
+    grown: psycopg.AsyncConnection, name: str
+) -> None:
+    """A prepared statement is planned once for all after a few calls."""
+    await check_plan_for_any_parameters(grown, statement_called(name), PEOPLE[name])
+
+
+@pytest.mark.parametrize("name", list(MONITORING))
+async def test_monitoring(grown: psycopg.AsyncConnection, name: str) -> None:
+    statement, indexes = MONITORING[name]
+    newest_first = {"automation_execution_logs_created_at_idx"} if "LIMIT" in statement else set()
+    check(await explain(grown, statement), Reads(indexes=indexes, whole=newest_first))
+
+
+@pytest.mark.parametrize("name", list(MONITORING))
+async def test_monitoring_by_one_company(grown: psycopg.AsyncConnection, name: str) -> None:
+    """Row security adds the organization to every statement; an index must serve that too."""
+    statement, _ = MONITORING[name]
+    async with acting_as(grown, Role.APP):
+        check(await explain(grown, statement), Reads())
