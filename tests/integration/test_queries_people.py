@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devstack.postgres import EmbeddedPostgres
-from fixlify.storage.database import Role
+from fixlify.domain.runs import ExecutionStatus
+from fixlify.storage.database import Database, Role
+from fixlify.storage.history import HistoryFilter, find_executions, list_executions
+from fixlify.storage.schedules import find_run, past_runs
 from tests.explaining import (
     Reads,
     check,
@@ -19,7 +24,7 @@ from tests.explaining import (
     explain,
     statement_called,
 )
-from tests.grown import COMPANY, JOB, NEWCOMER, ROW, acting_as, grown_database
+from tests.grown import COMPANY, DATABASE, JOB, NEWCOMER, ROW, acting_as, grown_database
 
 ITS_OWN: Final = {"organization_id": COMPANY}
 OF_ALL: Final = {"organization_id": None}
@@ -33,6 +38,7 @@ OPEN_WORK: Final = {
     "automation_execution_logs_open_idx",
     "messages_open_idx",
 }
+EXECUTIONS_OF_A_COMPANY: Final = "automation_execution_logs_organization_id_created_at_idx"
 WOKEN: Final = {
     "messages_open_idx",
     "automation_execution_logs_pkey|automation_execution_logs_open_idx",
@@ -63,8 +69,7 @@ PEOPLE: Final[dict[str, Reads]] = {
     "statistics._FIGURES": Reads(
         {**ITS_OWN, "days": 7},
         {
-            "automation_execution_logs_organization_id_created_at_idx"
-            "|automation_execution_logs_created_at_idx",
+            "automation_execution_logs_created_at_idx|" + EXECUTIONS_OF_A_COMPANY,
             "messages_execution_id_step_id_key",
             "automation_analytics_organization_id_date_idx|automation_analytics_date_idx",
         },
@@ -127,6 +132,41 @@ PEOPLE: Final[dict[str, Reads]] = {
     ),
 }
 
+# Statements that are put together when they are asked for, from what was asked.
+ASKED: Final[dict[str, tuple[Callable[[AsyncConnection], Awaitable[object]], Reads]]] = {
+    "executions": (
+        lambda connection: list_executions(connection, HistoryFilter(), 50),
+        Reads({}, {EXECUTIONS_OF_A_COMPANY}, Role.APP),
+    ),
+    "executions of an hour": (
+        lambda connection: list_executions(connection, HistoryFilter(since=DAY / 24), 50),
+        Reads(
+            {},
+            {"automation_execution_logs_created_at_idx|" + EXECUTIONS_OF_A_COMPANY},
+            Role.APP,
+            bounds={"(created_at > (statement_timestamp()"},
+        ),
+    ),
+    "failures about a job": (
+        lambda connection: list_executions(
+            connection, HistoryFilter(status=ExecutionStatus.FAILED, subject_id=JOB), 50
+        ),
+        Reads({}, {"automation_execution_logs_window_idx|" + EXECUTIONS_OF_A_COMPANY}, Role.APP),
+    ),
+    "executions by the beginning of an id": (
+        lambda connection: find_executions(connection, ROW.hex[:-1], 2),
+        Reads({}, {"automation_execution_logs_pkey"}, Role.APP),
+    ),
+    "runs of a schedule": (
+        lambda connection: past_runs(connection, "schedule/2", 10),
+        Reads({}, {"automation_schedule_runs_schedule_id_started_at_idx"}),
+    ),
+    "a run": (
+        lambda connection: find_run(connection, "run/2"),
+        Reads({}, {"automation_schedule_runs_pkey"}),
+    ),
+}
+
 # As people type them; all but the last are those of the system this one replaces.
 MONITORING: Final[dict[str, tuple[str, set[str]]]] = {
     "pending": (
@@ -185,6 +225,16 @@ async def test_what_people_ask_whatever_the_parameters(
     await check_plan_for_any_parameters(grown, statement_called(name), PEOPLE[name])
 
 
+@pytest.mark.parametrize("name", list(ASKED))
+async def test_what_is_put_together_for_people(
+    grown: psycopg.AsyncConnection, postgres: EmbeddedPostgres, name: str
+) -> None:
+    ask, reads = ASKED[name]
+    statement, parameters = await sent_by(ask, postgres.dsn(DATABASE))
+    async with acting_as(grown, reads.role):
+        check(await explain(grown, statement, parameters), reads)
+
+
 @pytest.mark.parametrize("name", list(MONITORING))
 async def test_monitoring(grown: psycopg.AsyncConnection, name: str) -> None:
     statement, indexes = MONITORING[name]
@@ -198,3 +248,22 @@ async def test_monitoring_by_one_company(grown: psycopg.AsyncConnection, name: s
     statement, _ = MONITORING[name]
     async with acting_as(grown, Role.APP):
         check(await explain(grown, statement), Reads())
+
+
+async def sent_by(
+    ask: Callable[[AsyncConnection], Awaitable[object]], url: str
+) -> tuple[str, dict[str, Any]]:
+    """Return the last statement that *ask* sends, with its parameters."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
+
+    database = Database(url, Role.ENGINE, pool_size=1)
+    try:
+        async with database.statement() as connection:
+            event.listen(connection.sync_connection, "before_cursor_execute", note)
+            await ask(connection)
+    finally:
+        await database.close()
+    return sent[-1]

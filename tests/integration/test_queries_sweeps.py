@@ -93,6 +93,7 @@ SWEEPS: Final[dict[str, Reads]] = {
     "sweeps.overdue._QUERY.record": Reads(
         INVOICES,
         {"invoices_organization_id_due_date_id_idx", "automation_events_occurrence_idx"},
+        bounds={"ROW(due_date, id) > ", "(occurrence_key > "},
         replanned=True,
     ),
     "sweeps.overdue._QUERY.place": Reads(INVOICES, {"invoices_organization_id_due_date_id_idx"}),
@@ -100,7 +101,10 @@ SWEEPS: Final[dict[str, Reads]] = {
         INVOICES, {"invoices_organization_id_due_date_id_idx"}, replanned=True
     ),
     "sweeps.maintenance._QUERY.record": Reads(
-        SERVICES, {"jobs_service_idx", "jobs_organization_id_client_id_idx"}, replanned=True
+        SERVICES,
+        {"jobs_service_idx", "jobs_organization_id_client_id_idx"},
+        bounds={"ROW(COALESCE("},
+        replanned=True,
     ),
     "sweeps.maintenance._QUERY.place": Reads(SERVICES, {"jobs_service_idx"}),
     "sweeps.maintenance._QUERY.endless": Reads(SERVICES, {"jobs_service_idx"}, replanned=True),
@@ -117,6 +121,7 @@ SWEEPS: Final[dict[str, Reads]] = {
             "automation_events_occurrence_idx",
             "automation_events_job_history_idx",
         },
+        bounds={"ROW(schedule_start, id) > "},
         replanned=True,
     ),
     "sweeps.reminders._QUERY.place": Reads(VISITS, {"jobs_organization_id_schedule_start_idx"}),
