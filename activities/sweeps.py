@@ -36,8 +36,6 @@ NOBODY_SERVED: Final = "NobodyServed"
 """The type of the error of a sweep that could serve none of its automations."""
 
 HEARTBEAT_INTERVAL: Final = timedelta(seconds=8)
-# A run later than this looks at the world as it is now: what it finds goes out now.
-PATIENCE: Final = timedelta(hours=1)
 # What was being committed while the last run counted, it did not see.
 OVERLAP: Final = timedelta(minutes=10)
 
@@ -122,8 +120,9 @@ class SweepActivities:
             return SweepFindings(looked_at=await recompute_analytics(connection, since))
 
     def _as_of(self, run: SweepRun) -> datetime:
-        now = self._clock()
-        return now if now - run.scheduled_at > PATIENCE else run.scheduled_at
+        # However late the run is, what it finds goes out now. A clock that lags behind the
+        # server's must not look at the minute, or the day, before the one that was meant.
+        return max(run.scheduled_at, self._clock())
 
 
 def _resumed() -> SweepProgress:

@@ -107,6 +107,29 @@ async def test_a_reminder_goes_out_two_hours_late_at_most(
     assert found == ([expected] if expected else [])
 
 
+@pytest.mark.parametrize("waited", [timedelta(minutes=16), timedelta(minutes=29)])
+async def test_a_run_that_waited_for_a_worker_reminds_of_nothing_stale(
+    office: Office, engine_database: Database, waited: timedelta
+) -> None:
+    """It looks at the visits as they are when it runs, not when it was due."""
+    await office.apply(REMINDER.replace("24h", "30m"))
+    await listen_since(office, NOW - timedelta(days=30))
+    await visit(office, NOW + timedelta(minutes=30))
+
+    await sweep(engine_database, NOW, now=NOW + waited)
+
+    (event,) = await swept_events(office)
+    assert f"found {waited // timedelta(minutes=1)} minutes later" in event["data"]["late"]
+
+
+async def test_a_clock_that_lags_behind_the_servers_looks_at_the_minute_that_was_meant(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(REMINDER)
+    await visit(office)
+    assert (await sweep(engine_database, NOW, now=NOW - timedelta(seconds=5))).found == 1
+
+
 async def test_what_came_too_late_says_how_late(office: Office, engine_database: Database) -> None:
     await office.apply(REMINDER)
     await listen_since(office, NOW - timedelta(days=30))
