@@ -20,6 +20,7 @@ from tests.explaining import (
     Reads,
     check_plan,
     check_plan_for_any_parameters,
+    made_in_functions,
     statement_called,
     statements,
 )
@@ -205,6 +206,15 @@ def test_no_statement_is_forgotten() -> None:
     known = {id(found[name]) for name in explained | WITHOUT_PLAN.keys()}
     assert {name for name, statement in found.items() if id(statement) not in known} == set()
     assert not explained & WITHOUT_PLAN.keys()
+
+
+def test_no_statement_is_made_out_of_sight() -> None:
+    """One that a function makes for itself is in no table here; these make what modules hold."""
+    assert made_in_functions() == {
+        "database.organization",  # a setting
+        "sweeps.audiences._rows",
+        "sweeps.pages.__init__",
+    }
 
 
 class Scans(NamedTuple):
