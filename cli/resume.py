@@ -18,7 +18,7 @@ from fixlify.domain.durations import format_duration
 from fixlify.settings import Settings
 from fixlify.storage.stops import Resumption, resume_automations
 from starter.release import release_runs
-from workflows.automation import HELD_CHECK
+from workflows.automation import HELD_CHECK_LATER
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 
@@ -126,7 +126,8 @@ def _print(scope: Scope, resumption: Resumption, woken: int, problem: str | None
     if asleep := len(resumption.runs) - woken:
         console.print(
             f"{problem or 'Some runs did not hear it'}: {counted(asleep, 'held run')} "
-            f"{'looks' if asleep == 1 else 'look'} again within {format_duration(HELD_CHECK)}.",
+            f"{'looks' if asleep == 1 else 'look'} again within "
+            f"{format_duration(HELD_CHECK_LATER)}.",
             style="yellow",
             soft_wrap=True,
         )

@@ -23,7 +23,7 @@ async def release_runs(
 ) -> int:
     """Tell the runs of *executions* to try again; return how many heard it.
 
-    One that does not hear it looks again by itself before ``HELD_CHECK`` is over, or has ended.
+    One that does not hear it looks again by itself within the hour, or has ended.
     *on_each* is called after each, for a progress bar.
     """
     slots = asyncio.Semaphore(CONCURRENT_SIGNALS)

@@ -31,7 +31,7 @@ _LOOK_AGAIN = 0.005
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[Any]], at_most: timedelta = timedelta(seconds=15)
+    condition: Callable[[], Awaitable[Any]], at_most: timedelta = timedelta(seconds=40)
 ) -> Any:
     """Return the first true result of *condition*; fail with the last one after *at_most*."""
     result = None

@@ -55,10 +55,12 @@ SEND_RETRY = RetryPolicy(
 # A provider that is down for longer than this has made the message stale.
 DELIVERY_DEADLINE = timedelta(hours=6)
 
-# A held message asks again by itself, in case the signal that should wake it was never sent.
+# A held message asks again by itself, in case the signal that should wake it was never sent:
+# often at first, then rarely, so that the history of a week stays small.
 HELD_CHECK = timedelta(minutes=15)
-# Nobody wants last week's reminder. At one check in 15 minutes the history of a run that waits
-# this long stays at a fifth of what Temporal allows.
+HELD_OFTEN_FOR = timedelta(hours=6)
+HELD_CHECK_LATER = timedelta(hours=1)
+# Nobody wants last week's reminder.
 HELD_LIMIT = timedelta(days=7)
 
 
@@ -190,24 +192,28 @@ class AutomationWorkflow:
             if receipt.status is not MessageStatus.HELD:
                 break
             held_since = held_since or workflow.now()
-            if workflow.now() - held_since >= HELD_LIMIT:
+            held_for = workflow.now() - held_since
+            if held_for >= HELD_LIMIT:
                 receipt = await self._withdraw(message, receipt)
                 break
-            await self._hold(step, receipt.reason or "it may not be sent now", releases)
+            await self._show_held(step, receipt.reason or "it may not be sent now")
+            await self._await_release(step, releases, held_for)
         self._held.pop(step.id, None)
         return receipt, held_since is not None
 
-    async def _hold(self, step: PlannedStep, reason: str, releases: int) -> None:
-        """Wait for the release after the *releases* seen so far, or for the next check."""
+    async def _show_held(self, step: PlannedStep, reason: str) -> None:
         if self._held.get(step.id) != reason:
             self._held[step.id] = reason
             held = "; ".join(f"{held}: held, {why}" for held, why in self._held.items())
             await self._record_waiting(held)
             self._show(f"Held: {reason}")
+
+    async def _await_release(self, step: PlannedStep, releases: int, held_for: timedelta) -> None:
+        """Wait for the release after the *releases* seen so far, or for the next check."""
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._releases > releases,
-                timeout=HELD_CHECK,
+                timeout=HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER,
                 timeout_summary=f"{step.id}: held, look again",
             )
 

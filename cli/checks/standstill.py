@@ -40,7 +40,7 @@ async def check_standstill(connection: psycopg.AsyncConnection[Any]) -> AsyncIte
         yield warning(
             "database.held",
             f"{counted(held, 'message')} held though nothing is stopped; their runs look again "
-            "within 15 minutes",
+            "within the hour",
             "`fixlify resume` wakes them at once; if they stay, start a worker.",
         )
     else:

@@ -232,7 +232,7 @@ async def test_without_temporal_held_runs_go_on_by_themselves(
     said = await line.run("resume")
     assert said.code == 0
     assert said.lines[-1] == (
-        f"Temporal does not answer at {NOWHERE}: 1 held run looks again within 15m."
+        f"Temporal does not answer at {NOWHERE}: 1 held run looks again within 1h."
     )
     again = await line.run("resume")
     assert again.lines[0] == "Northwind Heating was not stopped."

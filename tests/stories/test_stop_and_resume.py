@@ -308,6 +308,7 @@ async def test_after_a_week_a_held_message_is_cancelled_and_its_run_ends(
     (execution,) = await patient_engine.settled()
 
     reason = f"held for 7d: {HELD}"
+    assert (await patient_engine.handle(execution["id"]).describe()).history_length < 6_000
     assert execution["status"] == "cancelled"
     assert execution["reason"] == f"mail: {reason}; text: {reason}"
     messages = await office.messages()
