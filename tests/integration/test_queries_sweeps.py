@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from devstack.postgres import EmbeddedPostgres
 from fixlify.domain.conditions import Check
+from fixlify.domain.sweeps import SweepKind
 from fixlify.domain.triggers import Trigger
 from fixlify.domain.triggers.due import (
     AppointmentReminder,
@@ -24,13 +25,11 @@ from fixlify.storage.database import Database, Role
 from fixlify.storage.schedule_runs import LONGEST_RUN
 from fixlify.storage.sweeps.audiences import AudienceSearch
 from fixlify.storage.sweeps.listeners import Listener
-from fixlify.storage.sweeps.maintenance import maintenance_due
-from fixlify.storage.sweeps.overdue import overdue_invoices
 from fixlify.storage.sweeps.pages import PAGE_SIZE, RowSearch
-from fixlify.storage.sweeps.reminders import appointment_reminders
-from fixlify.storage.sweeps.stale import stale_jobs
+from fixlify.storage.sweeps.sweeping import _search
 from tests.explaining import Reads, check_plan, check_plan_for_any_parameters, statement_called
 from tests.grown import AUTOMATION, COMPANY, DATABASE, JOB, ROW, grown_database
+from tests.sweeping import run_of
 
 NOW: Final = datetime.now(UTC)
 OVERDUE: Final = InvoiceOverdue.model_validate({"days": [3, 7, 14]})
@@ -55,25 +54,18 @@ def listener(trigger: Trigger) -> Listener:
     )
 
 
-def after(search: RowSearch, at: object, row_id: object) -> dict[str, Any]:
-    """Return what the page of *search* after this row is read with."""
+def after(trigger: Trigger, at: object, row_id: object) -> dict[str, Any]:
+    """Return what the page after this row is read with, in a sweep of every minute."""
+    search = _search(listener(trigger), RUN_OF_A_SWEEP, NOW, NOW - timedelta(minutes=1))
+    assert isinstance(search, RowSearch)
     return search._parameters((str(at), str(row_id)), PAGE_SIZE)
 
 
-INVOICES: Final = after(
-    overdue_invoices(listener(OVERDUE), OVERDUE, NOW), NOW.date() - timedelta(days=20), ROW
-)
-SERVICES: Final = after(
-    maintenance_due(listener(MAINTENANCE), MAINTENANCE, NOW), NOW - timedelta(days=120), JOB
-)
-CHANGES: Final = after(
-    stale_jobs(listener(STALE), STALE, NOW, NOW - timedelta(minutes=1)),
-    NOW - timedelta(days=4),
-    ROW.int,
-)
-VISITS: Final = after(
-    appointment_reminders(listener(REMINDER), REMINDER, NOW), NOW + timedelta(hours=1), JOB
-)
+RUN_OF_A_SWEEP: Final = run_of(SweepKind.AUTOMATION_TRIGGERS, NOW)
+INVOICES: Final = after(OVERDUE, NOW.date() - timedelta(days=20), ROW)
+SERVICES: Final = after(MAINTENANCE, NOW - timedelta(days=120), JOB)
+CHANGES: Final = after(STALE, NOW - timedelta(days=4), ROW.int)
+VISITS: Final = after(REMINDER, NOW + timedelta(hours=1), JOB)
 MEMBERS: Final = {"organization_id": COMPANY, "size": PAGE_SIZE}
 RUN: Final = {"id": "run/1", "schedule_id": "schedule/2"}
 LISTENERS: Final = {
