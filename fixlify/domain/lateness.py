@@ -146,7 +146,8 @@ def _midnight(day: date, zone: str) -> datetime:
 class Visits:
     """The visits that a reminder some time before is due for: after ``after``, until ``until``.
 
-    Those after ``in_time_after`` are reminded of; for the others it is too late.
+    Those after ``in_time_after`` are reminded of; for the others it is too late. After an
+    outage some of them may be over.
     """
 
     after: datetime
@@ -155,20 +156,30 @@ class Visits:
 
 
 def visits_near(
-    before: timedelta, tolerance: timedelta, now: datetime, listening_since: datetime | None
+    before: timedelta,
+    tolerance: timedelta,
+    now: datetime,
+    swept_until: datetime | None,
+    listening_since: datetime | None,
 ) -> Visits:
-    """Return the visits whose reminder, *before* the visit, is due or was missed, but is ahead.
+    """Return the visits whose reminder, *before* the visit, is due or was missed.
 
     Args:
         before: How long before the visit the reminder is due.
         tolerance: How late it may go out; less than *before*.
         now: An aware instant.
+        swept_until: When this was last looked for; None where it never was. What fell due since
+            then was missed even if the visit is over by now.
         listening_since: What was due before this was not missed.
     """
     until = now + before
     in_time_after = until - tolerance
     missed_after = now if listening_since is None else listening_since + before
-    return Visits(max(now, min(missed_after, in_time_after)), in_time_after, until)
+    after = max(now, min(missed_after, in_time_after))
+    if swept_until is not None:
+        unswept = max(swept_until, listening_since or swept_until, now - REMEMBERED)
+        after = min(after, unswept + before)
+    return Visits(after, in_time_after, until)
 
 
 @dataclass(frozen=True, slots=True)

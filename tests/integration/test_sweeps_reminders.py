@@ -150,15 +150,71 @@ async def test_what_was_due_before_anybody_listened_was_not_missed(
     assert (await sweep(engine_database, NOW + timedelta(hours=3))).found == 0
 
 
-async def test_a_visit_booked_at_short_notice_is_not_reminded_of(
+async def test_a_visit_booked_at_short_notice_is_not_reminded_of_and_says_so_once(
     office: Office, engine_database: Database
 ) -> None:
     """Clients were once reminded at booking, and the real reminder was then suppressed."""
     await office.apply(REMINDER)
     await listen_since(office, NOW - timedelta(days=30))
-    await visit(office, NOW + timedelta(hours=10), booked_at=NOW)
-    for minute in range(3):
-        assert (await sweep(engine_database, NOW + timedelta(minutes=minute))).found == 0
+    job = await visit(office, NOW + timedelta(hours=10), booked_at=NOW)
+
+    found = [
+        (await sweep(engine_database, NOW + timedelta(minutes=minute))).found for minute in range(3)
+    ]
+
+    assert found == [1, 0, 0]
+    (event,) = await swept_events(office)
+    assert event["subject_id"] == job
+    assert event["data"]["late"] == (
+        "due at 2026-11-21 00:00 UTC, before the visit had its time (set at 2026-11-21 14:00 UTC)"
+    )
+
+
+async def test_a_visit_moved_inside_its_lead_is_not_reminded_of_again(
+    office: Office, engine_database: Database
+) -> None:
+    """Whoever moved it by a minute has spoken with the client."""
+    await office.apply(REMINDER)
+    job = await visit(office)
+    await sweep(engine_database)
+
+    await move(office, job, TOMORROW + timedelta(minutes=1), NOW + timedelta(minutes=5))
+    await sweep(engine_database, NOW + timedelta(minutes=5))
+
+    in_time, moved = await swept_events(office)
+    assert "late" not in in_time["data"]
+    assert "before the visit had its time" in moved["data"]["late"]
+
+
+async def outage(office: Office, since: datetime) -> None:
+    """Have the minutely sweep have completed last at that moment."""
+    await office.query(
+        "INSERT INTO automation_schedule_runs (id, schedule_id, scheduled_at, started_at, status)"
+        " VALUES ('last', 'check-automation-triggers/', %s, %s, 'completed')",
+        since,
+        since,
+    )
+
+
+@pytest.mark.parametrize("status", ["scheduled", "completed", "No show"])
+async def test_a_visit_that_passed_during_an_outage_is_recorded_as_missed(
+    office: Office, engine_database: Database, status: str
+) -> None:
+    """Otherwise nobody ever hears of the reminders that a day without a server cost."""
+    await office.apply(REMINDER)
+    await listen_since(office, NOW - timedelta(days=30))
+    await visit(office, NOW - timedelta(hours=1), status=status)
+    await visit(office, NOW - timedelta(hours=1), job="J-2", status="cancelled")
+    await visit(office, NOW - timedelta(hours=1), job="J-3", booked_at=NOW)
+    # Due, and swept, before the outage.
+    await visit(office, NOW - timedelta(hours=7), job="J-4")
+    await outage(office, NOW - timedelta(hours=30))
+
+    await sweep(engine_database)
+
+    (event,) = await swept_events(office)
+    assert event["subject_id"] == "J-1"
+    assert "found 1500 minutes later" in event["data"]["late"]
 
 
 async def test_a_visit_that_moves_is_reminded_of_at_its_new_time(
@@ -200,7 +256,8 @@ async def test_without_a_history_the_job_itself_says_when_it_was_booked(
     await visit(office, job="J-2", created_at=NOW + timedelta(minutes=1))
     await office.query("DELETE FROM automation_events")
     await sweep(engine_database, NOW + timedelta(minutes=1))
-    assert [event["subject_id"] for event in await swept_events(office)] == ["J-1"]
+    late = {event["subject_id"]: "late" in event["data"] for event in await swept_events(office)}
+    assert late == {"J-1": False, "J-2": True}
 
 
 @pytest.mark.parametrize(
@@ -222,9 +279,10 @@ async def test_a_lead_is_hours_also_where_the_database_sees_the_clocks_change(
     assert (await sweep(engine_database, at - DAY - timedelta(seconds=1))).found == 0
     await sweep(engine_database, at - DAY)
 
-    (event,) = await swept_events(office)
+    event, booked_then = await swept_events(office)
     assert event["occurrence_key"] == of_reminder(job, at, DAY)
     assert datetime.fromisoformat(event["data"]["visit"]) == at
+    assert [("late" in each["data"]) for each in (event, booked_then)] == [False, True]
 
 
 async def test_every_minute_and_five_at_once_reminds_once(

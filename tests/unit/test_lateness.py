@@ -89,18 +89,29 @@ def test_what_became_active_before_the_sweep_of_its_day_is_served_that_day() -> 
 
 def test_a_visit_is_near_from_its_lead_on_and_in_time_for_a_while() -> None:
     lead, tolerance = timedelta(hours=24), timedelta(hours=2)
-    visits = visits_near(lead, tolerance, NOON, NOON - timedelta(days=9))
+    visits = visits_near(lead, tolerance, NOON, None, NOON - timedelta(days=9))
     assert (visits.after, visits.until) == (NOON, NOON + lead)
     assert visits.in_time_after == NOON + lead - tolerance
 
-    just_active = visits_near(lead, tolerance, NOON, NOON - timedelta(hours=5))
+    just_active = visits_near(lead, tolerance, NOON, None, NOON - timedelta(hours=5))
     assert just_active.after == NOON + timedelta(hours=19)
-    assert visits_near(lead, tolerance, NOON, NOON).after == visits.in_time_after
+    assert visits_near(lead, tolerance, NOON, None, NOON).after == visits.in_time_after
 
 
-def test_no_visit_of_the_past_is_near() -> None:
+@pytest.mark.parametrize("swept_until", [None, NOON - timedelta(minutes=1)])
+def test_no_visit_of_the_past_is_near(swept_until: datetime | None) -> None:
     lead = timedelta(hours=1)
-    assert visits_near(lead, lead, NOON, NOON - timedelta(days=9)).after == NOON
+    assert visits_near(lead, lead, NOON, swept_until, NOON - timedelta(days=9)).after == NOON
+
+
+def test_visits_that_passed_while_nothing_swept_are_looked_for_too() -> None:
+    lead, tolerance, ever = timedelta(hours=2), timedelta(hours=1), NOON - timedelta(days=99)
+    outage = NOON - timedelta(days=2)
+    assert visits_near(lead, tolerance, NOON, outage, ever).after == outage + lead
+    since = NOON - timedelta(days=1)
+    assert visits_near(lead, tolerance, NOON, outage, since).after == since + lead
+    long_ago = visits_near(lead, tolerance, NOON, NOON - timedelta(days=50), ever)
+    assert long_ago.after == NOON - REMEMBERED + lead
 
 
 def test_stale_jobs_are_looked_for_back_to_the_last_sweep_and_no_further() -> None:

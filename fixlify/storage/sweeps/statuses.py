@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-CLOSED_JOB: Final = ("completed", "cancelled", "canceled", "no_show")
+CANCELLED_JOB: Final = ("cancelled", "canceled")
+"""A job in one of these has no visit, and had none."""
+
+CLOSED_JOB: Final = ("completed", *CANCELLED_JOB, "no_show")
 """A job in one of these has no visit ahead."""
 
 SETTLED_INVOICE: Final = (

@@ -121,7 +121,7 @@ def _search(
         case StaleJob() as trigger:
             return stale_jobs(listener, trigger, as_of, swept_until)
         case AppointmentReminder() as trigger:
-            return appointment_reminders(listener, trigger, as_of)
+            return appointment_reminders(listener, trigger, as_of, swept_until)
         case Scheduled() as trigger:
             zone = trigger.time_zone or listener.time_zone
             _check_zone(listener, zone)
