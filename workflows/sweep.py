@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.failures import UNUSABLE_DATA
     from activities.sweeps import NOBODY_SERVED, SweepActivities
     from fixlify.domain import queues
+    from fixlify.domain.durations import format_duration
     from fixlify.domain.sweeps import FailedSweep, Sweep, SweepFindings, SweepRun
 
 SWEEP_TIMEOUT = timedelta(minutes=10)
@@ -27,6 +28,9 @@ SWEEP_RETRY = RetryPolicy(
 )
 # The next run finds what this one did not; it cannot begin before this one ends.
 SWEEP_DEADLINE = timedelta(minutes=30)
+
+LEFT_OUT = "SweepLeftOut"
+"""The type of the error of a run that its workers came to too late."""
 
 RECORD_TIMEOUT = timedelta(seconds=15)
 RECORD_RETRY = RetryPolicy(
@@ -49,7 +53,7 @@ class SweepWorkflow:
         )
         try:
             findings = await self._look(run)
-        except (ActivityError, asyncio.CancelledError) as error:
+        except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
             reason = _reason(error)
             await self._record_failure(FailedSweep(run=run, reason=reason))
             if is_cancelled_exception(error):
@@ -64,6 +68,14 @@ class SweepWorkflow:
         return due or workflow.now()
 
     async def _look(self, run: SweepRun) -> SweepFindings:
+        at_most = run.sweep.catch_up
+        waited = workflow.now() - workflow.info().workflow_start_time
+        if at_most is not None and waited > at_most:
+            raise ApplicationError(
+                f"left out: no worker took it for {_minutes(waited)} minutes, and its catch-up is "
+                f"{format_duration(at_most)}; `fixlify schedules backfill` runs it all the same",
+                type=LEFT_OUT,
+            )
         return await workflow.execute_activity_method(
             SweepActivities.run_sweep,
             run,
@@ -103,13 +115,16 @@ class SweepWorkflow:
 def _reason(error: BaseException) -> str:
     if is_cancelled_exception(error):
         return "the run was cancelled"
-    cause = error.cause if isinstance(error, ActivityError) else None
+    cause = error.cause if isinstance(error, ActivityError) else error
     if isinstance(cause, ApplicationError):
-        ours = cause.type in (NOBODY_SERVED, UNUSABLE_DATA)
+        ours = cause.type in (NOBODY_SERVED, UNUSABLE_DATA, LEFT_OUT)
         # A database's errors go on for pages; people need what went wrong, not the statement.
         return cause.message if ours else "gave up: " + cause.message.partition("\n")[0]
-    minutes = SWEEP_DEADLINE // timedelta(minutes=1)
-    return f"gave up: not done within {minutes} minutes"
+    return f"gave up: not done within {_minutes(SWEEP_DEADLINE)} minutes"
+
+
+def _minutes(duration: timedelta) -> int:
+    return duration // timedelta(minutes=1)
 
 
 def _told(findings: SweepFindings) -> str:

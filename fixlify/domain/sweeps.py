@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -29,13 +29,16 @@ class Sweep(Message):
     """Input of the sweep workflow.
 
     ``time_zone`` is set where the sweep serves the organizations of one zone, and
-    ``automation_id`` where it serves one automation.
+    ``automation_id`` where it serves one automation. ``catch_up`` is set where a run that no
+    worker took for longer is to be left out; of what older schedules started it is None, and
+    such a run looks for what is due however late it is.
     """
 
     schedule_id: str
     kind: SweepKind
     time_zone: str | None = None
     automation_id: UUID | None = None
+    catch_up: timedelta | None = None
 
 
 class SweepRun(Message):

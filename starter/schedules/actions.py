@@ -18,7 +18,8 @@ from starter.schedules.desired import DesiredSchedule
 from starter.schedules.registry import DECLARATIONS
 from workflows.sweep import SweepWorkflow
 
-# The workflow gives up by itself before; one without a worker must not hold up the next for ever.
+# The workflow gives up by itself before; one without a worker must not hold up the next for ever,
+# and waits for one as long as its schedule would have waited for the server.
 LONGEST_SWEEP: Final = timedelta(hours=1)
 
 MARK: Final = "fixlify"
@@ -35,7 +36,7 @@ def temporal_schedule(desired: DesiredSchedule, state: ScheduleState) -> Schedul
             desired.sweep,
             id=f"{SWEEP_PREFIX}{desired.id}",
             task_queue=queues.AUTOMATIONS,
-            execution_timeout=LONGEST_SWEEP,
+            execution_timeout=desired.catch_up + LONGEST_SWEEP,
             memo={DIGEST: desired.digest},
             typed_search_attributes=search_attributes(desired),
             static_summary=_summary(desired),

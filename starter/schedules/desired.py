@@ -183,6 +183,8 @@ def _of_automation(
             schedule_id=schedule_id,
             kind=declaration.kind,
             automation_id=automation.id,
+            # The shared ones look back by themselves, so for these late is better than never.
+            catch_up=trigger.catch_up,
         ),
         name=automation.name,
         organization_id=automation.organization_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from fixlify import temporal
 from fixlify.domain.ids import new_id
+from fixlify.domain.sweeps import Sweep
 from fixlify.storage.database import Database, Role
+from starter.schedules.actions import LONGEST_SWEEP
 from starter.schedules.lock import schedules_lock
 from starter.schedules.reconcile import SyncResult, sync
 from starter.schedules.remote import PAUSED_WITH_AUTOMATION
@@ -152,6 +155,34 @@ async def test_temporal_and_the_row_say_the_same(
     assert action.priority.fairness_key == str(office.organization_id)
     assert schedule.typed_search_attributes[temporal.AUTOMATION] == monday.partition("/")[2]
     assert schedule.typed_search_attributes[temporal.ORGANIZATION] == str(office.organization_id)
+
+
+@pytest.mark.parametrize(
+    ("schedule_id", "catch_up", "left_out_after"),
+    [
+        ("check-overdue-invoices/America/New_York", timedelta(hours=6), None),
+        ("check-automation-triggers", timedelta(minutes=1), None),
+        ("monday", timedelta(hours=1), timedelta(hours=1)),
+    ],
+)
+async def test_a_run_waits_for_a_worker_as_long_as_it_would_for_the_server(
+    schedule_id: str,
+    catch_up: timedelta,
+    left_out_after: timedelta | None,
+    monday: str,
+    client: Client,
+    engine_database: Database,
+) -> None:
+    """Who is promised the afternoon is not timed out at ten."""
+    await sync(client, engine_database)
+    schedule = await described(client, monday if schedule_id == "monday" else schedule_id)
+
+    assert schedule.schedule.policy.catchup_window == catch_up
+    action = schedule.schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert action.execution_timeout == catch_up + LONGEST_SWEEP
+    (sweep,) = await client.data_converter.decode(action.args, [Sweep])
+    assert sweep.catch_up == left_out_after
 
 
 async def test_one_schedule_serves_all_organizations_of_a_zone(

@@ -42,6 +42,11 @@ name: Reminder
 trigger: {type: appointment_reminder, before: 24h}
 steps: [{id: text, type: send_sms, text: See you tomorrow.}]
 """
+DIGEST = """
+name: Digest
+trigger: {type: scheduled, frequency: daily, hour: 7}
+steps: [{type: send_sms, text: Good morning}]
+"""
 _SCHEDULED_START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
@@ -149,6 +154,32 @@ async def test_a_run_carries_its_own_id_and_tells_the_web_ui_what_it_found(
     assert run["id"] == handle.first_execution_run_id
     details = await handle.query("__temporal_workflow_metadata")
     assert "Looked at 1, found **1** new." in str(details)
+
+
+async def test_a_run_whose_workers_came_too_late_is_left_out_and_says_so(
+    office: Office, engine: Engine
+) -> None:
+    """Nobody wants the Monday digest on Tuesday."""
+    automation = (await office.apply(DIGEST)).automation.id
+    options: dict[str, Any] = {
+        "automation_id": automation,
+        "due_at": datetime.now(UTC) + timedelta(days=1),
+    }
+
+    handle = await start(
+        engine.client, SweepKind.USER_SCHEDULE, catch_up=timedelta(microseconds=1), **options
+    )
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    assert await swept_events(office) == []
+    (run,) = await runs(office)
+    assert run["status"] == "failed"
+    assert run["error_message"].startswith("left out: no worker took it for 0 minutes")
+
+    found = await sweep(
+        engine.client, SweepKind.USER_SCHEDULE, catch_up=timedelta(hours=1), **options
+    )
+    assert found.found == 1
 
 
 async def test_a_sweep_that_serves_nobody_fails_where_people_look(
