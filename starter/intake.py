@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import Final, Literal
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from pydantic import Field
 from sqlalchemy.exc import DBAPIError
@@ -36,6 +39,8 @@ RESPONSES_KEPT: Final = timedelta(hours=24)
 _DEADLOCK: Final = "40P01"
 # Two batches with the same ids in different order; the one that loses starts again.
 _ATTEMPTS: Final = 3
+_PATIENCE: Final = timedelta(seconds=30)
+"""How long a request waits for others of its organization; a statement may take as long."""
 
 
 class EventReceipt(Frozen):
@@ -69,6 +74,7 @@ class Intake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def accept(self, organization_id: UUID, events: Mapping[str, CustomEvent]) -> Receipt:
         """Record all of *events*, or none; they come with their places.
@@ -115,7 +121,10 @@ class Intake:
     ) -> Receipt:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with self._database.transaction() as connection:
+                async with (
+                    self._turn(organization_id),
+                    self._database.transaction() as connection,
+                ):
                     if request is None:
                         return await _record(connection, organization_id, events)
                     return await _record_keyed(connection, organization_id, events, request)
@@ -124,6 +133,24 @@ class Intake:
                 if not is_deadlock or attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _turn(self, organization_id: UUID) -> AsyncIterator[None]:
+        """Let one request of an organization at a time hold a connection.
+
+        An organization whose requests wait, for each other or for a lock that its own programs
+        hold, would take every connection, and all others would wait with it.
+
+        Raises:
+            TimeoutError: Its turn did not come.
+        """
+        turn = self._turns.setdefault(organization_id, asyncio.Lock())
+        async with asyncio.timeout(_PATIENCE.total_seconds()):
+            await turn.acquire()
+        try:
+            yield
+        finally:
+            turn.release()
 
 
 async def _record_keyed(
