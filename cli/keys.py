@@ -115,7 +115,10 @@ def revoke(key: str, organization: str | None, as_json: bool) -> None:
 
 async def _find(opened: OpenOrganization, name_or_prefix: str) -> ApiKey:
     async with opened.transaction() as connection:
-        if found := await find_api_keys(connection, name_or_prefix):
+        # No name is otherwise, and bytes that are no text the database could not be asked for.
+        if name_or_prefix.isprintable() and (
+            found := await find_api_keys(connection, name_or_prefix)
+        ):
             return found[0]
         names = [key.name for key in await list_api_keys(connection)]
     hint = did_you_mean(name_or_prefix, names) if names else "there are none yet"

@@ -77,6 +77,12 @@ async def test_an_unknown_key_is_answered_with_the_nearest(command_line: Command
     assert "did you mean 'website'?" in said.err
 
 
+async def test_bytes_that_are_no_text_are_an_unknown_key(command_line: CommandLine) -> None:
+    said = await command_line.run("keys", "revoke", "\udcff")
+    assert said.code == 1
+    assert said.err.startswith("fixlify: no key")
+
+
 async def test_the_keys_of_another_company_are_out_of_reach(
     command_line: CommandLine, office: Office
 ) -> None:
