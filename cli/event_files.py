@@ -32,10 +32,20 @@ def read_events(path: Path, now: datetime) -> dict[str, CustomEvent]:
     try:
         return parse_request(read_json(text), now)
     except JsonTextError as error:
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) < 2:
-            raise EventsRefusedError([Problem("", str(error))]) from error
+        if not _holds_lines(text):
+            message = str(error) if text.strip() else "holds no event"
+            raise EventsRefusedError([Problem("", message)]) from error
     return parse_events(_lines(text), now)
+
+
+def _holds_lines(text: bytes) -> bool:
+    """Whether *text* looks like one event per line, and not like one document over several."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        read_json(lines[0] if len(lines) > 1 else b"")
+    except JsonTextError:
+        return False
+    return True
 
 
 def _lines(text: bytes) -> Iterator[tuple[str, Any]]:

@@ -157,8 +157,12 @@ async def test_a_file_may_hold_more_than_a_request(
             "line 2/subject/id",
         ),
         ('{"events": [{"name": "A"}]}', "/events/0/name: a name is"),
+        # One document over several lines: the mistake is in the third.
+        ('{"events": [\n{"name": "a"},\n]}\n', "is not JSON: Expecting value in line 3"),
+        ('{\n"name": "a",\n"name": "b"\n}\n', 'has the key "name" twice'),
         ("nonsense", "is not JSON"),
-        ("", "is not JSON"),
+        ("", "holds no event"),
+        ("\r\n \n", "holds no event"),
     ],
 )
 async def test_one_bad_event_of_a_file_leaves_all_unrecorded(
