@@ -60,5 +60,8 @@ def network_of(host: str) -> str:
     except ValueError:
         return host
     if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            # So a proxy on both kinds of addresses writes one of IPv4; all have one /64.
+            return str(address.ipv4_mapped)
         return str(int(address) >> 128 - _IPV6_NETWORK_BITS)
     return str(address)
