@@ -119,7 +119,7 @@ PEOPLE: Final[dict[str, Reads]] = {
     "intake._KNOWN_SUBJECTS": Reads(
         {**ITS_OWN, **KNOWN_SUBJECTS, "job": [JOB]},
         {
-            "jobs_pkey|jobs_service_idx",
+            "jobs_pkey|jobs_service_idx|jobs_organization_id_schedule_start_idx",
             "clients_organization_id_id_key|clients_pkey",
             "estimates_organization_id_id_key|estimates_pkey",
             "invoices_organization_id_id_key|invoices_organization_id_due_date_id_idx",
