@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from fixlify.domain.durations import format_duration
 from fixlify.domain.events import Event, SubjectType
 from fixlify.domain.facts import Facts, Subject
 from fixlify.domain.ids import new_id
 from fixlify.domain.occurrences import of_event
 from fixlify.domain.runs import ExecutionStatus
+from fixlify.domain.triggers.due import FoundBySweep
+from fixlify.domain.triggers.scheduled import Scheduled
 from fixlify.storage.automations import Listening, ListeningAutomation
 from fixlify.storage.executions import (
     DUPLICATE,
@@ -84,12 +87,21 @@ def decide(
             decided.append(_execution(match, DUPLICATE))
         elif match.event.is_rewrite:
             continue
-        elif (reason := match.event.too_late or _unmet(match, facts)) is not None:
+        elif (reason := match.event.too_late or _stale(match) or _unmet(match, facts)) is not None:
             decided.append(_execution(match, reason))
         else:
             times.append(instant)
             decided.append(_execution(match))
     return decided
+
+
+def _stale(match: Match) -> str | None:
+    """Return why what a sweep found comes too late now, or None: no relay ran for a while."""
+    trigger, waited = match.automation.trigger, match.event.waited
+    if not isinstance(trigger, FoundBySweep | Scheduled) or waited <= trigger.good_for:
+        return None
+    minutes, at_most = waited // timedelta(minutes=1), format_duration(trigger.good_for)
+    return f"found {minutes} minutes before a relay came to it; it is sent at most {at_most} late"
 
 
 def _unmet(match: Match, facts: Mapping[Subject, Facts]) -> str | None:

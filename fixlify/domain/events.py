@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -63,7 +63,8 @@ class Event(Frozen):
 
     ``occurred_at`` is the database's clock at the write, not at the commit. What a sweep
     found is for one automation, and carries its occurrence; ``late`` in its data says why it
-    comes too late to be acted on.
+    comes too late to be acted on. ``waited`` is how long it stood in the outbox until a relay
+    claimed it, by the same clock.
     """
 
     id: int
@@ -75,6 +76,7 @@ class Event(Frozen):
     occurred_at: datetime
     automation_id: UUID | None = None
     occurrence_key: str | None = None
+    waited: timedelta = timedelta()
 
     @property
     def before(self) -> str | None:

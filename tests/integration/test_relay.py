@@ -197,6 +197,31 @@ class TestMatching:
             ("skipped", "the job no longer exists"),
         ]
 
+    async def test_what_a_sweep_found_waits_for_a_relay_only_so_long(
+        self, office: Office, relay: Relay
+    ) -> None:
+        """The sweeps go on while no relay does; a visit of last week needs no reminder."""
+        applied = await office.apply(
+            "name: Reminder\ntrigger: {type: appointment_reminder, before: 24h}\n"
+            "steps: [{type: send_sms, text: See you tomorrow.}]"
+        )
+        await office.query("UPDATE automation_workflows SET activated_at = now() - interval '9 d'")
+        for number, hours in enumerate((1, 3)):
+            await office.query(
+                "INSERT INTO automation_events (organization_id, event_type, subject_type,"
+                " subject_id, automation_id, occurrence_key, occurred_at)"
+                " VALUES (%s, 'appointment_reminder', 'job', 'J-1', %s, %s, now() - %s)",
+                office.organization_id,
+                applied.automation.id,
+                f"appointment_reminder/J-1/{number}/86400",
+                timedelta(hours=hours),
+            )
+        await relay_everything(relay)
+        assert sorted(await outcomes(office)) == [
+            ("pending", None),
+            ("skipped", "found 180 minutes before a relay came to it; it is sent at most 2h late"),
+        ]
+
     async def test_null_and_back(self, office: Office, relay: Relay) -> None:
         await office.apply(ON_ANY_CHANGE)
         job = await office.add_job(status=None)

@@ -122,7 +122,7 @@ class TestWhoMatches:
 OVERDUE = {"type": "invoice_overdue", "days": 7}
 
 
-def swept(*, number: int = 10, late: str | None = None) -> Event:
+def swept(*, number: int = 10, late: str | None = None, waited: timedelta = timedelta()) -> Event:
     """Return what a sweep found for one automation."""
     return Event(
         id=next(_ids),
@@ -134,6 +134,7 @@ def swept(*, number: int = 10, late: str | None = None) -> Event:
         occurred_at=NOW,
         automation_id=UUID(int=number),
         occurrence_key="invoice_overdue/5f0c/7",
+        waited=waited,
     )
 
 
@@ -154,6 +155,17 @@ class TestWhatASweepFound:
     def test_what_comes_too_late_is_skipped_with_its_reason(self) -> None:
         [execution] = decide(matches(swept(late="a week late"), by=automation(OVERDUE)), {}, {})
         assert (execution.status, execution.reason) == (SKIPPED, "a week late")
+
+    def test_what_waited_too_long_for_a_relay_is_skipped_with_its_reason(self) -> None:
+        """A week of reminders once went out on the day the relay came back."""
+        in_time, stale = swept(waited=timedelta(days=2)), swept(waited=timedelta(days=2, minutes=1))
+        [execution] = decide(matches(in_time, by=automation(OVERDUE)), {}, {})
+        assert execution.status is PENDING
+        [execution] = decide(matches(stale, by=automation(OVERDUE)), {}, {})
+        assert (execution.status, execution.reason) == (
+            SKIPPED,
+            "found 2881 minutes before a relay came to it; it is sent at most 2d late",
+        )
 
     def test_its_subject_is_named_where_it_is_gone(self) -> None:
         paid = {"field": "invoice.status", "operator": "equals", "value": "sent"}

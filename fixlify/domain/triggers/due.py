@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from fixlify.domain.durations import Duration
 from fixlify.domain.events import Event, EventType
+from fixlify.domain.lateness import MAINTENANCE_CATCH_UP, OVERDUE_CATCH_UP, STALE_CATCH_UP
 from fixlify.domain.models import Frozen
 from fixlify.domain.triggers.filters import Statuses, Words
 
@@ -45,6 +46,11 @@ class FoundBySweep(Frozen):
 
     event_type: ClassVar[EventType]
 
+    @property
+    def good_for(self) -> timedelta:
+        """How long after it was found it may still be acted on."""
+        raise NotImplementedError
+
     def matches(self, event: Event) -> bool:
         """Whether *event* sets this off."""
         return event.type is self.event_type
@@ -58,6 +64,11 @@ class InvoiceOverdue(FoundBySweep):
     days: Annotated[
         Days, Field(validation_alias=AliasChoices("days", "days_overdue", "daysOverdue"))
     ]
+
+    @property
+    def good_for(self) -> timedelta:
+        """How long after it was found it may still be acted on."""
+        return OVERDUE_CATCH_UP
 
     def value_of(self, event: Event) -> str:
         """Return what the duplicate window compares: the threshold."""
@@ -74,6 +85,11 @@ class MaintenanceDue(FoundBySweep):
         Words | None, Field(validation_alias=AliasChoices("job_types", "job_type", "jobTypes"))
     ] = None
 
+    @property
+    def good_for(self) -> timedelta:
+        """How long after it was found it may still be acted on."""
+        return MAINTENANCE_CATCH_UP
+
     def value_of(self, event: Event) -> str:
         """Return what the duplicate window compares: the service it follows."""
         return str(event.data.get("last_job_id", ""))
@@ -86,6 +102,11 @@ class StaleJob(FoundBySweep):
     event_type: ClassVar = EventType.STALE_JOB
     status: Statuses
     days: Annotated[int, Field(ge=1, le=LONGEST_DAYS, strict=True)]
+
+    @property
+    def good_for(self) -> timedelta:
+        """How long after it was found it may still be acted on."""
+        return STALE_CATCH_UP
 
     def value_of(self, event: Event) -> str:
         """Return what the duplicate window compares: since when it stands there."""
@@ -103,6 +124,11 @@ class AppointmentReminder(FoundBySweep):
     def tolerance(self) -> timedelta:
         """How late a reminder may go out: half its lead, two hours at most."""
         return min(self.before / 2, timedelta(hours=2))
+
+    @property
+    def good_for(self) -> timedelta:
+        """How long after it was found it may still be acted on: never until after the visit."""
+        return self.tolerance
 
     def value_of(self, event: Event) -> str:
         """Return what the duplicate window compares: the visit's time."""

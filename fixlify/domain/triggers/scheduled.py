@@ -18,6 +18,7 @@ from fixlify.domain.timetable import MONTHS, MOST_DAYS, WEEKDAYS, Timetable, zon
 from fixlify.domain.timetable.words import DayOfMonth, Hour, Minute, Month, Weekday
 
 LONGEST_CATCH_UP: Final = timedelta(hours=24)
+_AUDIENCE_TAKES: Final = timedelta(hours=1)
 
 
 class Frequency(StrEnum):
@@ -200,6 +201,12 @@ class Scheduled(Frozen):
             ):
                 return Timetable.yearly(month, day, hour, minute)
         raise AssertionError("a schedule that was never validated")
+
+    @property
+    def good_for(self) -> timedelta:
+        """How long after the clock struck for somebody it may still be acted on."""
+        # Those of a large audience wait for each other, however punctual their run.
+        return max(self.catch_up, _AUDIENCE_TAKES)
 
     def matches(self, event: Event) -> bool:
         """Whether *event* sets this off."""
