@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -128,7 +129,8 @@ def _instant(value: Any, info: ValidationInfo) -> datetime:
         raise PydanticCustomError(
             "stale", "is more than 7 days ago; what it sets off would come too late"
         )
-    return instant
+    # Postgres reads offsets of less than 16 hours only; RFC 3339 allows up to 24.
+    return instant.astimezone(UTC)
 
 
 def _now(info: ValidationInfo) -> datetime:
@@ -282,8 +284,13 @@ def no_such_subject(subject: Subject) -> str:
 _EVENT: Final[TypeAdapter[CustomEvent]] = TypeAdapter(
     Annotated[CustomEvent, BeforeValidator(_modest)]
 )
-_NAME_RULE: Final = (
-    "a name is a lower-case letter, then lower-case letters, digits, _, . and -, at most 100"
+_PLAIN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # The name alone has a pattern.
+        "string_pattern_mismatch": "a name is a lower-case letter, then lower-case letters, "
+        "digits, _, . and -, at most 100",
+        "string_unicode": "must be text, without halves of surrogate pairs",
+    }
 )
 
 
@@ -296,8 +303,7 @@ def _problems(place: str, error: ValidationError) -> Iterator[Problem]:
     for details, problem in zip(error.errors(include_url=False), told, strict=True):
         # Pydantic marks a key that is wrong itself; it has no place of its own.
         pointer = _pointer(part for part in details["loc"] if part != "[key]")
-        is_spelling = details["type"] == "string_pattern_mismatch"
-        message = _NAME_RULE if is_spelling else problem.message
+        message = _PLAIN_WORDS.get(details["type"], problem.message)
         # It repeats what was sent, which may be a megabyte.
         yield Problem(place + pointer, message[:_LONGEST_MESSAGE])
 

@@ -346,6 +346,15 @@ class TestTime:
         response = await caller.report({"name": "a", "occurred_at": (NOW - age).isoformat()})
         assert response.status_code == 202
 
+    async def test_of_any_offset_is_taken(self, caller: Caller, office: Office) -> None:
+        """Postgres itself reads none of 16 hours or more."""
+        for offset in ("+23:59", "-23:59"):
+            local = NOW.astimezone(datetime.fromisoformat(f"2026-01-01T00:00:00{offset}").tzinfo)
+            assert local.isoformat().endswith(offset)
+            response = await caller.report({"name": "a", "occurred_at": local.isoformat()})
+            assert response.status_code == 202
+        assert {row["occurred_at"] for row in await custom_events(office)} == {NOW}
+
     @pytest.mark.parametrize(
         "occurred_at",
         ["2026-03-14T09:12:00", "2026-03-14", "1773479520", 1773479520, "2026-02-30T00:00:00Z"],
@@ -532,6 +541,7 @@ class TestABody:
             b'{"name": "a", "data": {"x": "\\u0000"}}',
             b'{"name": "a", "data": {"x": "\\ud800"}}',
             b'{"name": "a\\n"}',
+            b'{"name": "\\ud800"}',
             b'{"name": "a", "id": "\\ud800"}',
             b'{"name": "a", "id": ""}',
             b'{"\\ud800": 1}',
