@@ -14,6 +14,8 @@ from starter.http.problems import ProblemError
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes."""
+# The second is no registered name, and in many programs all the same.
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 # A caller that still writes when we hang up never reads why. This much more is thrown away
 # unread; then we do hang up.
 _MAX_IGNORED: Final = 8 * MAX_BODY
@@ -58,7 +60,7 @@ def _require_json(request: Request) -> None:
     content = Message()
     content["content-type"] = request.headers.get("content-type", "")
     charset = content.get_content_charset("utf-8")
-    if content.get_content_type() != "application/json" or charset not in {"utf-8", "us-ascii"}:
+    if content.get_content_type() != "application/json" or charset not in _CHARSETS:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json, in UTF-8"
         )

@@ -596,6 +596,11 @@ class TestABody:
             pass  # it hung up on us in the middle of a word, which is an answer too
         assert sent < 32 * MAX_BODY
 
+    @pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "utf8"])
+    async def test_may_say_in_any_way_that_it_is_utf_8(self, charset: str, caller: Caller) -> None:
+        content_type = f"application/json; charset={charset}"
+        assert (await caller.report(OPENED, Content_Type=content_type)).status_code == 202
+
     @pytest.mark.parametrize(
         "headers",
         [
