@@ -64,7 +64,9 @@ class Gate:
         Raises:
             ProblemError: 429 for too many requests of one address.
         """
-        self._rates.count("address", network_of(request.client.host if request.client else ""))
+        # Apart from failures: whoever guesses keys from behind a proxy must not make it believe
+        # that the service is down, nor may its own questions keep a good key out.
+        self._rates.count("anybody", network_of(request.client.host if request.client else ""))
 
 
 def _bearer(request: Request) -> str | None:

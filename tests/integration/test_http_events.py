@@ -646,8 +646,21 @@ class TestARateLimit:
                 problem(await Caller(client, new_key().text).report(OPENED), 401)
             problem(await Caller(client, new_key().text).report(OPENED), 429)
             problem(await client.post(EVENTS, json=OPENED), 429)
-            problem(await client.get("/api/v1/health"), 429)
             assert (await caller.report(OPENED)).status_code == 202
+
+    async def test_holds_for_questions_of_health_apart_from_everything_else(
+        self, engine_database: Database, key: str
+    ) -> None:
+        """A balancer behind the same proxy as a guesser goes on hearing how the service is."""
+        async with served(engine_database, "2/hour") as client:
+            for _ in range(2):
+                problem(await Caller(client, new_key().text).report(OPENED), 401)
+            for _ in range(2):
+                assert (await client.get("/api/v1/health")).status_code == 200
+            problem(await client.get("/api/v1/health"), 429)
+        async with served(engine_database, "1/hour") as client:
+            assert (await client.get("/api/v1/health")).status_code == 200
+            assert (await Caller(client, key).report(OPENED)).status_code == 202
 
     async def test_keeps_guesses_away_from_the_database(
         self, engine_database: Database, office: Office
