@@ -105,7 +105,7 @@ async def test_only_open_invoices_are_found(
     assert (await sweep(engine_database)).found == found
 
 
-async def test_of_several_thresholds_reached_at_once_only_the_largest_is_recorded(
+async def test_of_several_thresholds_reached_at_once_only_the_largest_goes_out(
     office: Office, engine_database: Database
 ) -> None:
     """Joining a day before expiry once sent the mails of three, two and one day together."""
@@ -115,7 +115,10 @@ async def test_of_several_thresholds_reached_at_once_only_the_largest_is_recorde
     await sweep(engine_database)
     await sweep(engine_database, NINE + timedelta(days=1))
 
-    assert await keys(office) == [of_overdue_invoice(invoice, 3)]
+    assert await keys(office) == [of_overdue_invoice(invoice, days) for days in (1, 2, 3)]
+    late = [event["data"].get("late") for event in await swept_events(office)]
+    instead = "the reminder of 3 days goes out instead: both were reached when it was found"
+    assert late == [instead, instead, None]
 
 
 async def test_an_invoice_is_reminded_of_at_each_threshold_once(

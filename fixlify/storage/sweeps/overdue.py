@@ -26,8 +26,9 @@ _PAGE: Final = """
 # Every comparison with NaN as a number is true or an error somewhere; such an invoice counts as
 # unusable once it would be reminded of.
 #
-# Of several thresholds reached at once only the largest goes out. Whatever was recorded for a
-# threshold stands for the smaller ones too, so an edited due date never brings them back.
+# Of several thresholds reached at once only the largest goes out; of the others it is recorded
+# that they do not. Whatever was recorded for a threshold stands for the smaller ones too, so an
+# edited due date never brings them back.
 _FOUND: Final = f"""
     open AS (
         SELECT page.id, page.at AS due_date,
@@ -63,11 +64,13 @@ _FOUND: Final = f"""
                        'it is sent at most %s days late',
                        to_char(due_date, 'YYYY-MM-DD'), CAST(:today AS date) - due_date - days,
                        days, CAST(:catch_up AS integer)
+                   ) WHEN days < largest THEN format(
+                       'the reminder of %s days goes out instead: both were reached when it was '
+                       'found', largest
                    ) END
                )) AS data
         FROM (SELECT reached.*, max(days) OVER (PARTITION BY id) AS largest
               FROM reached WHERE unusable IS NOT TRUE) AS usable
-        WHERE missed OR days = largest
     )
 """  # noqa: S608 - constants
 
