@@ -49,13 +49,14 @@ def of_overdue_invoice(invoice_id: UUID | str, days: int) -> str:
     return f"invoice_overdue/{invoice_id}/{days}"
 
 
-def of_maintenance(client_id: UUID | str, last_job_id: str, months: int) -> str:
-    """Return ``maintenance_due/{client_id}/{last_job_id}/{months}``.
+def of_maintenance(last_job_id: str, months: int) -> str:
+    """Return ``maintenance_due/{last_job_id}/{months}``.
 
     With the service it follows: the next completed one makes maintenance due anew, while an
-    edit of the old one's dates does not.
+    edit of the old one's dates does not. Without the client: where two entries of one person
+    are merged, the service is still the one that was followed.
     """
-    return f"maintenance_due/{client_id}/{last_job_id}/{months}"
+    return f"maintenance_due/{last_job_id}/{months}"
 
 
 def of_stale_job(job_id: str, since: datetime, days: int) -> str:

@@ -52,7 +52,7 @@ async def test_maintenance_is_due_so_many_months_after_the_last_service(
     (event,) = await swept_events(office)
     assert event["event_type"] == "maintenance_due"
     assert (event["subject_type"], event["subject_id"]) == ("client", str(client))
-    assert event["occurrence_key"] == of_maintenance(client, "J-2", 12)
+    assert event["occurrence_key"] == of_maintenance("J-2", 12)
     assert event["data"] == {"months": 12, "last_job_id": "J-2", "last_service": "2025-11-21"}
 
 
@@ -136,7 +136,7 @@ async def test_only_services_of_the_wanted_types_count(
 
     await sweep(engine_database)
 
-    assert await keys(office) == [of_maintenance(client, "J-1", 12)]
+    assert await keys(office) == [of_maintenance("J-1", 12)]
 
 
 async def test_the_service_is_dated_as_well_as_anybody_knows(
@@ -163,11 +163,24 @@ async def test_a_service_is_followed_once_however_its_dates_are_edited(
     for days in (0, 3, -2, 5, 0):
         await office.query("UPDATE jobs SET completed_at = %s", A_YEAR_AGO + timedelta(days=days))
         await asyncio.gather(*(sweep(engine_database, EIGHT + timedelta(days=5)) for _ in range(3)))
-    assert await keys(office) == [of_maintenance(client, "J-1", 12)]
+    assert await keys(office) == [of_maintenance("J-1", 12)]
 
     await add_service(office, "J-2", client, A_YEAR_AGO + timedelta(days=90))
     await sweep(engine_database, EIGHT + timedelta(days=90))
     assert len(await keys(office)) == 2
+
+
+async def test_merged_clients_are_reminded_of_a_service_once(
+    office: Office, engine_database: Database
+) -> None:
+    await office.apply(EVERY_YEAR)
+    await add_service(office, "J-1", await office.add_client())
+    await sweep(engine_database)
+
+    await office.query("UPDATE jobs SET client_id = %s", await office.add_client())
+    await sweep(engine_database, EIGHT + timedelta(days=1))
+
+    assert await keys(office) == [of_maintenance("J-1", 12)]
 
 
 async def test_bad_rows_are_told_of_and_never_stop_the_others(

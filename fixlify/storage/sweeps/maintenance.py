@@ -64,7 +64,7 @@ _FOUND: Final = f"""
         SELECT job_id AS id FROM due WHERE false
     ), found AS (
         SELECT CAST(client_id AS text) AS subject_id,
-               concat_ws('/', 'maintenance_due', client_id, job_id, CAST(:months AS integer))
+               concat_ws('/', 'maintenance_due', job_id, CAST(:months AS integer))
                    AS occurrence_key,
                jsonb_strip_nulls(jsonb_build_object(
                    'months', CAST(:months AS integer),
