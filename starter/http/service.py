@@ -45,7 +45,7 @@ async def serve_http(
     Raises:
         ConfigurationError: The port is taken, or the address is not one of this machine.
     """
-    listening = _listen(
+    listening = listen(
         settings.http_host if host is None else host,
         settings.http_port if port is None else port,
     )
@@ -90,18 +90,27 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on *host* and *port*.
+
+    Raises:
+        ConfigurationError: The port is taken, or the address is not one of this machine.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "that is no address"
         raise ConfigurationError(
             f"cannot listen on {host} port {port}: {reason.lower()}; stop the program that uses "
             "it, or choose another with --host and --port (FIXLIFY_HTTP_HOST, FIXLIFY_HTTP_PORT)"
         ) from None
+    # Connections inherit it. Asyncio leaves it out where the socket does not name its protocol,
+    # and then the body of every answer waits 40 ms for the caller to confirm the headers.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _url(listening: socket.socket) -> str:

@@ -20,6 +20,7 @@ from devstack.temporal_server import EmbeddedTemporal
 from fixlify.domain.api_keys import key_hash, new_key
 from fixlify.storage.api_keys import create_api_key
 from fixlify.storage.database import Database
+from starter.http.service import listen
 from tests.command_line import CommandLine
 from tests.engine import eventually
 from tests.office import Office
@@ -131,6 +132,15 @@ async def test_a_request_under_way_is_answered_before_it_stops(
         await other.rollback()
         assert (await under_way).status_code == 202
         assert await process.wait() == 0
+
+
+def test_an_answer_waits_for_no_confirmation_of_its_first_half() -> None:
+    with (
+        listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_port_that_is_taken_is_named(database_url: str, tmp_path: Path) -> None:
