@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import traceback
 from collections.abc import Mapping, Sequence
@@ -146,10 +147,28 @@ class FaultBarrier:
 
         try:
             await self._app(scope, receive, note)
+        except asyncio.CancelledError:
+            # The end of the process, and nothing else, cancels a request; then nothing is left
+            # to do for it but to say so.
+            response = _ended(scope)
         except Exception as error:
             response = _unavailable(scope, error) or _fault(scope, error)
-            if not started:
-                await response(scope, receive, send)
+        else:
+            return
+        if not started:
+            await response(scope, receive, send)
+
+
+def _ended(scope: Scope) -> ProblemResponse:
+    _log.warning("A request took longer than the end of the process waits.")
+    details = ProblemDetails(
+        title=HTTPStatus.SERVICE_UNAVAILABLE.phrase,
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        detail="the service stops; repeat the request with the same Idempotency-Key, which is "
+        "recorded once at most",
+        instance=_instance(scope),
+    )
+    return ProblemResponse(details, {"Retry-After": RETRY_AFTER_OUTAGE})
 
 
 def _unavailable(scope: Scope, error: Exception) -> ProblemResponse | None:

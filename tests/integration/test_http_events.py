@@ -704,6 +704,37 @@ class TestTheService:
         # Connections from before are found to be broken one by one.
         await eventually(is_back)
 
+    async def test_ends_in_good_order_with_requests_that_take_too_long(
+        self,
+        engine_database: Database,
+        key: str,
+        office: Office,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        """As after the twenty seconds that a stopping process gives them."""
+        with logged("info"):
+            async with (
+                await psycopg.AsyncConnection.connect(office.url) as other,
+                httpx2.AsyncClient(
+                    transport=httpx2.ASGITransport(build_app(engine_database, "600/minute")),
+                    base_url="http://test",
+                ) as client,
+            ):
+                await other.execute("LOCK TABLE automation_events IN EXCLUSIVE MODE")
+                under_way = asyncio.create_task(Caller(client, key).report(OPENED))
+
+                async def waits() -> Any:
+                    return await office.query(
+                        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                        "AND datname = current_database()"
+                    )
+
+                await eventually(waits)
+                under_way.cancel()
+                problem(await under_way, 503)
+        assert "Traceback" not in capfd.readouterr().err
+        assert await custom_events(office) == []
+
     async def test_keeps_its_faults_to_itself(
         self, caller: Caller, office: Office, capfd: pytest.CaptureFixture[str]
     ) -> None:
