@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import psycopg
 
 from cli.checks.findings import Finding, ok, warning
 from cli.output import counted, elapsed
+from fixlify.domain.timetable import zone_problem
 
 # A stop of all comes first, and has no name.
 _STOPS: Final = """
@@ -29,6 +30,9 @@ _FAILING: Final = """
     WHERE s.problem IS NOT NULL OR c.last_result = 'failed'
     ORDER BY c.schedule_id
 """
+_ZONES: Final = (
+    "SELECT time_zone, count(*) FROM organizations GROUP BY time_zone ORDER BY time_zone"
+)
 _LISTED: Final = 3
 
 
@@ -45,7 +49,8 @@ async def check_standstill(connection: psycopg.AsyncConnection[Any]) -> AsyncIte
         )
     else:
         yield ok("database.held", "no message is held without a stop")
-    yield _schedules(await _rows(connection, _FAILING))
+    zones = await _rows(connection, _ZONES)
+    yield _schedules(await _rows(connection, _FAILING), list(_unswept(zones)))
 
 
 def _stops(stops: list[tuple[Any, ...]]) -> Finding:
@@ -62,12 +67,25 @@ def _stops(stops: list[tuple[Any, ...]]) -> Finding:
     )
 
 
-def _schedules(failing: list[tuple[Any, ...]]) -> Finding:
+def _schedules(failing: list[tuple[Any, ...]], unswept: list[str]) -> Finding:
     check = "database.schedules"
+    if unswept:
+        return warning(
+            check,
+            f"nothing falls due for {_first(unswept)}",
+            "Correct organizations.time_zone; `fixlify schedules sync` makes what is missing.",
+        )
     if not failing:
         return ok(check, "no schedule failed at its last run")
     told = [f"{name}: {problem or 'its last run failed'}" for name, problem in failing]
     return warning(check, _first(told), "`fixlify schedules show NAME` tells what happened.")
+
+
+def _unswept(zones: list[tuple[Any, ...]]) -> Iterator[str]:
+    """Tell of organizations that no schedule of a zone can serve."""
+    for name, organizations in zones:
+        if (problem := zone_problem(name)) is not None:
+            yield f"{counted(organizations, 'organization')}: {problem}"
 
 
 def _first(told: list[str]) -> str:

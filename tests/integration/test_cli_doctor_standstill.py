@@ -136,3 +136,15 @@ async def test_executions_of_whoever_is_stopped_are_not_late(office: Office) -> 
     assert await pending() == "failed"
     await office.insert("automation_stops", organization_id=office.organization_id)
     assert await pending() == "ok"
+
+
+async def test_organizations_that_no_schedule_can_serve_are_told(
+    office: Office, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await office.query("UPDATE organizations SET time_zone = 'america/new_york'")
+    finding = (await look(connection))["schedules"]
+    assert finding.status == "warning"
+    assert finding.detail == (
+        "nothing falls due for 1 organization: unknown time zone 'america/new_york'; "
+        "did you mean 'America/New_York'?"
+    )
