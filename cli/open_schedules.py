@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,10 +26,14 @@ from fixlify.storage.organizations import list_organizations
 from fixlify.storage.schedules import (
     ScheduleHistory,
     StoredSchedule,
+    database_now,
     schedule_histories,
+    scheduled_automations,
     stored_schedules,
+    used_zones,
 )
 from starter.schedules import steering
+from starter.schedules.desired import ScheduleProblem, desired_schedules
 
 _AWAY: Final = "Temporal is away: next runs and pauses are as last known."
 
@@ -49,6 +54,16 @@ class OpenSchedules:
     async def one(self, wanted: str) -> StoredSchedule:
         """Return the schedule that *wanted* names."""
         return find_schedule(await self.all(), wanted)
+
+    async def missing(self) -> list[ScheduleProblem]:
+        """Return why schedules that there should be were never made."""
+        async with self.database.transaction() as connection:
+            now = await database_now(connection)
+            zones = await used_zones(connection)
+            automations = await scheduled_automations(connection)
+            made = {each.id for each in await stored_schedules(connection)}
+        desired = await asyncio.to_thread(desired_schedules, zones, automations, now)
+        return [each for each in desired.problems if each.schedule_id not in made]
 
     async def client(self) -> Client:
         """Connect to Temporal, or fail with where it should be."""

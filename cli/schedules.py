@@ -22,7 +22,7 @@ from cli.schedule_output import (
     schedule_document,
     sync_document,
 )
-from fixlify.storage.schedules import past_runs
+from fixlify.storage.schedules import StoredSchedule, past_runs
 from starter.schedules import steering, sync
 
 _RUNS_SHOWN: Final = 20
@@ -49,6 +49,8 @@ def list_(organization: str | None, as_json: bool) -> None:
     async def run() -> None:
         async with open_schedules(organization) as opened:
             found = await opened.seen(await opened.all())
+            for problem in await opened.missing():
+                click.echo(f"{printable(str(problem))}", err=True)
             if as_json:
                 print_json([schedule_document(each) for each in found])
             elif found:
@@ -102,11 +104,7 @@ def resume(schedule: str) -> None:
     async def run() -> None:
         async with open_schedules() as opened:
             found = await opened.one(schedule)
-            if found.content_hash.endswith("/paused"):
-                raise Failure(
-                    f"the automation '{found.name}' is paused, and its schedule with it; "
-                    f"`fixlify automations enable {found.automation_id}` resumes both"
-                )
+            _require_active(found)
             await steering.resume(await opened.client(), opened.database, found.id)
         click.echo(f"{printable(found.name)} runs again.")
 
@@ -118,12 +116,14 @@ def resume(schedule: str) -> None:
 def trigger(schedule: str) -> None:
     """Run a schedule now, and wait for what it finds.
 
-    It does what was due last; what it did already is not done twice. A paused one runs too.
+    It does what was due last; what it did already is not done twice. A paused one runs too,
+    unless its automation is paused.
     """
 
     async def run() -> None:
         async with open_schedules() as opened:
             found = await opened.one(schedule)
+            _require_active(found)
             client = await opened.client()
             await _require_workers(client)
             try:
@@ -158,6 +158,7 @@ def backfill(schedule: str, since: str, until: str) -> None:
     async def run() -> None:
         async with open_schedules() as opened:
             found = await opened.one(schedule)
+            _require_active(found)
             begin = _instant(since, found.time_zone, "--from", last=False)
             end = _instant(until, found.time_zone, "--to", last=True)
             # A whole day may be today: what is not due yet is not run.
@@ -207,6 +208,15 @@ def sync_(context: click.Context, as_json: bool) -> None:
 
     if asyncio.run(run()):
         context.exit(1)
+
+
+def _require_active(schedule: StoredSchedule) -> None:
+    """Refuse what would find nobody: an automation that is paused is not swept for."""
+    if schedule.content_hash.endswith("/paused"):
+        raise Failure(
+            f"the automation '{schedule.name}' is paused, and its schedule with it; "
+            f"`fixlify automations enable {schedule.automation_id}` resumes both"
+        )
 
 
 async def _require_workers(client: Client) -> None:

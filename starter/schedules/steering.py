@@ -27,7 +27,8 @@ from fixlify.domain.errors import NotFoundError
 from fixlify.domain.sweeps import SweepFindings
 from fixlify.domain.timetable import Timetable, occurrences
 from fixlify.storage.database import Database
-from fixlify.storage.schedules import StoredSchedule, store_pause
+from fixlify.storage.schedule_runs import set_next_run
+from fixlify.storage.schedules import StoredSchedule, database_now, store_pause
 from starter.schedules.lock import schedules_lock
 from starter.schedules.remote import RPC_TIMEOUT
 from workflows.sweep import SweepWorkflow
@@ -94,6 +95,7 @@ async def resume(client: Client, database: Database, schedule_id: str) -> None:
         await handle.unpause(note="Resumed by an operator.", rpc_timeout=RPC_TIMEOUT)
         async with database.transaction() as connection:
             await store_pause(connection, schedule_id, active=True, reason=None)
+            await set_next_run(connection, schedule_id, await database_now(connection))
 
 
 async def trigger(client: Client, schedule_id: str) -> WorkflowHandle[SweepWorkflow, SweepFindings]:

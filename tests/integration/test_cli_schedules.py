@@ -202,6 +202,51 @@ async def test_a_pause_holds_with_its_reason_until_resumed(
     assert one["next_run"]
 
 
+async def test_whoever_resumes_reads_in_the_database_when_it_runs_next(
+    office: Office, digest: str, command_line: CommandLine
+) -> None:
+    """Not when it would have run while it was paused."""
+    await command_line.run("schedules", "pause", digest)
+    await office.query("UPDATE automation_schedules SET next_run_at = now() - interval '9 days'")
+
+    await command_line.run("schedules", "resume", digest)
+
+    one = (await command_line.run("schedules", "show", digest, "--json")).document
+    (row,) = await office.query(
+        "SELECT next_run FROM automation_cron_status WHERE schedule_id = %s", digest
+    )
+    assert row["next_run"] == datetime.fromisoformat(one["next_run"])
+
+
+async def test_the_list_says_which_schedules_could_not_be_made(
+    office: Office, digest: str, command_line: CommandLine
+) -> None:
+    """Nothing ever falls due for such a company, and no row says so."""
+    async with await Office.open(office.url, "Elsewhere", time_zone="america/new_york"):
+        said = await command_line.run("schedules", "list", "--json")
+    assert len(said.document) == 5
+    assert "check-overdue-invoices/america/new_york: unknown time zone" in said.err
+    assert "did you mean 'America/New_York'?" in said.err
+
+
+@pytest.mark.parametrize(
+    "command", [["trigger"], ["backfill", "--from", "2026-11-20", "--to", "2026-11-20"]]
+)
+async def test_the_schedule_of_a_paused_automation_is_not_run_in_vain(
+    command: list[str],
+    office: Office,
+    digest: str,
+    client: Client,
+    engine_database: Database,
+    command_line: CommandLine,
+) -> None:
+    await office.query("UPDATE automation_workflows SET status = 'paused'")
+    await sync(client, engine_database)
+    said = await command_line.run("schedules", *command, digest)
+    assert said.code == 1
+    assert "fixlify automations enable" in said.err
+
+
 async def test_the_schedule_of_a_paused_automation_is_not_resumed_alone(
     office: Office,
     digest: str,
