@@ -123,6 +123,9 @@ def detailed_document(seen: Seen, runs: Sequence[PastRun]) -> dict[str, Any]:
         "purpose": seen.declaration.purpose,
         "why": dict(seen.declaration.why),
         "next_runs": list(seen.live.next_runs) if seen.live else [],
+        "left_out": {"too_late": seen.live.too_late, "overlapping": seen.live.overlapping}
+        if seen.live
+        else None,
         "last_runs": [
             {
                 "id": run.id,
@@ -177,6 +180,13 @@ def print_schedule(seen: Seen, runs: Sequence[PastRun]) -> None:
     _setting("jitter", stored.specification["jitter"] or "none", why["jitter"])
     upcoming = seen.live.next_runs[:3] if seen.live else ()
     _setting("next", ", ".join(map(local, upcoming)) or local(seen.next_run) or "none")
+    if seen.live and (seen.live.too_late or seen.live.overlapping):
+        _setting(
+            "left out",
+            f"{seen.live.too_late} later than the catch-up, "
+            f"{seen.live.overlapping} while a run was under way",
+            "Times it was due and did not run, since Temporal has it.",
+        )
     _print(Text())
     if not runs:
         _print(Text("It has not run yet."))

@@ -44,11 +44,17 @@ _CONCURRENT_LOOKS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class LiveSchedule:
-    """How a schedule is in Temporal now; ``next_runs`` is empty while it is paused."""
+    """How a schedule is in Temporal now; ``next_runs`` is empty while it is paused.
+
+    ``too_late`` and ``overlapping`` count the times it was due since it was made and did not
+    run: later than its catch-up, or while another of its runs was under way.
+    """
 
     next_runs: tuple[datetime, ...]
     paused: bool
     note: str | None
+    too_late: int = 0
+    overlapping: int = 0
 
 
 async def look_at(client: Client, ids: Iterable[str]) -> dict[str, LiveSchedule]:
@@ -61,9 +67,15 @@ async def look_at(client: Client, ids: Iterable[str]) -> dict[str, LiveSchedule]
                 description = await _describe(client, schedule_id)
             except NotFoundError:
                 return None
-        state = description.schedule.state
-        upcoming = () if state.paused else tuple(description.info.next_action_times)
-        return schedule_id, LiveSchedule(upcoming, state.paused, state.note)
+        state, info = description.schedule.state, description.info
+        upcoming = () if state.paused else tuple(info.next_action_times)
+        return schedule_id, LiveSchedule(
+            upcoming,
+            state.paused,
+            state.note,
+            too_late=info.num_actions_missed_catchup_window,
+            overlapping=info.num_actions_skipped_overlap,
+        )
 
     return dict(filter(None, await asyncio.gather(*map(look, ids))))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.cells import cell_len
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleOverlapPolicy
 
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
@@ -179,6 +179,33 @@ async def test_show_gives_each_setting_with_its_reason(
     assert "One per time zone, not per organization" in " ".join(said.out.split())
     assert said.lines[-1] == "It has not run yet."
     assert max(map(cell_len, said.lines)) <= 80
+
+
+async def test_show_tells_how_often_it_was_due_and_did_not_run(
+    digest: str, client: Client, command_line: CommandLine
+) -> None:
+    """A run under way that no worker takes keeps the next from beginning."""
+    name = "check-automation-triggers"
+    handle = client.get_schedule_handle(name)
+
+    async def under_way() -> bool:
+        return bool((await handle.describe()).info.running_actions)
+
+    async def skipped() -> bool:
+        return (await handle.describe()).info.num_actions_skipped_overlap > 0
+
+    await handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
+    await eventually(under_way)
+    await handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
+    await eventually(skipped)
+    one = (await command_line.run("schedules", "show", name, "--json")).document
+    assert one["left_out"]["overlapping"] >= 1
+    said = await command_line.run("schedules", "show", name)
+    assert "left out  0 later than the catch-up, " in said.out
+
+    one = (await command_line.run("schedules", "show", digest, "--json")).document
+    assert one["left_out"] == {"too_late": 0, "overlapping": 0}
+    assert "left out" not in (await command_line.run("schedules", "show", digest)).out
 
 
 async def test_a_pause_holds_with_its_reason_until_resumed(
