@@ -19,6 +19,7 @@ from fixlify.settings import Settings
 from fixlify.storage.api_requests import forget_responses
 from fixlify.storage.database import Database, Role
 from starter.http.app import ROOT, build_app
+from starter.http.connections import ImpatientProtocol
 from starter.intake import RESPONSES_KEPT
 from starter.stopping import until_stopped
 
@@ -57,6 +58,7 @@ async def serve_http(
     server = _Server(
         uvicorn.Config(
             build_app(database, settings.api_rate),
+            http=ImpatientProtocol,
             ws="none",
             lifespan="off",
             # Its lines go where all of ours go, and one per request says more than it should.
