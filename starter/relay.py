@@ -34,6 +34,9 @@ from fixlify.storage.listen import EventSignal
 from starter.matching import Match, decide, find_matches
 
 BATCH: Final = 100
+# How much of what was left behind, or held by a stop, is launched before the next look at what
+# happened just now: a company that resumes with thousands must not delay another's text.
+LEFT_BEHIND_BATCH: Final = 25
 # A pooler or a cut connection loses notifications; nothing waits longer than this for one.
 POLL_INTERVAL: Final = timedelta(seconds=1)
 # A pending row this young is still being launched by the relay that inserted it.
@@ -84,14 +87,19 @@ class Relay:
                     away = True
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
                 continue
-            if claimed < BATCH:
+            if claimed < BATCH and not self._sweep_is_due():
                 await self._signal.wait(POLL_INTERVAL)
 
+    def _sweep_is_due(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._next_sweep
+
     async def _sweep_when_due(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._next_sweep:
-            self._next_sweep = now + POLL_INTERVAL.total_seconds()
-            await self.launch_left_behind()
+        if self._sweep_is_due():
+            launched = await self.launch_left_behind()
+            # A full batch means more of it, and a failed launch that Temporal needs a rest.
+            if launched < LEFT_BEHIND_BATCH:
+                now = asyncio.get_running_loop().time()
+                self._next_sweep = now + POLL_INTERVAL.total_seconds()
 
     async def relay_batch(self) -> int:
         """Relay up to one batch of events and return how many were claimed.
@@ -162,15 +170,18 @@ class Relay:
         return pending, outcomes
 
     async def launch_left_behind(self) -> int:
-        """Launch pending executions that a crash or an unreachable Temporal left behind."""
+        """Launch pending executions that a crash, a stop or an unreachable Temporal left behind.
+
+        Returns:
+            How many have a workflow now, of ``LEFT_BEHIND_BATCH`` at most.
+        """
         async with self._database.statement() as connection:
             left_behind = await launchable_executions(
-                connection, BATCH, settled=SETTLED, relaunch_after=RELAUNCH_AFTER
+                connection, LEFT_BEHIND_BATCH, settled=SETTLED, relaunch_after=RELAUNCH_AFTER
             )
         if left_behind:
             _log.info("Launching executions that were left behind.", count=len(left_behind))
-            await self._launch(left_behind)
-        return len(left_behind)
+        return await self._launch(left_behind)
 
     async def _match(
         self, connection: AsyncConnection, events: Sequence[Event]
@@ -207,12 +218,13 @@ class Relay:
         )
         return decide(matches, facts, in_window)
 
-    async def _launch(self, executions: Sequence[PendingExecution]) -> None:
+    async def _launch(self, executions: Sequence[PendingExecution]) -> int:
         if not executions:
-            return
+            return 0
         launched = await self._launcher.launch(executions)
         async with self._database.statement() as connection:
             await mark_launched(connection, launched)
+        return len(launched)
 
 
 _Matched = tuple[list[PendingExecution], dict[int, str]]

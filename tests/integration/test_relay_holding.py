@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from fixlify.storage.database import Database
 from fixlify.storage.events import SWEPT_PER_BATCH
+from fixlify.storage.executions import PendingExecution
 from fixlify.storage.listen import EventSignal
-from starter.relay import BATCH, SETTLED, Relay
+from starter.relay import BATCH, LEFT_BEHIND_BATCH, SETTLED, Relay
+from tests.engine import eventually
 from tests.office import Office
 from tests.relaying import ON_COMPLETION, RecordingLauncher, age, outcomes, relay_everything
 
@@ -155,7 +160,7 @@ class TestTheEmergencyStop:
     async def test_many_that_are_held_do_not_hide_one_that_is_not(
         self, office: Office, database_url: str, relay: Relay, launcher: RecordingLauncher
     ) -> None:
-        """The sweep launches the oldest first, a hundred at a time."""
+        """The sweep launches the oldest first, some at a time."""
         async with await Office.open(database_url, "Harbor Plumbing") as other:
             for company in (other, office):
                 await company.apply(ON_COMPLETION)
@@ -178,3 +183,65 @@ class TestTheEmergencyStop:
             launcher.asked.clear()
             assert await relay.launch_left_behind() == 1
             assert launcher.launched == [e["id"] for e in await office.executions()]
+
+    async def test_thousands_that_go_on_do_not_delay_another_company(
+        self,
+        office: Office,
+        database_url: str,
+        engine_database: Database,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """They are launched without a pause, and what happens meanwhile comes between them."""
+        monkeypatch.setattr("starter.relay.POLL_INTERVAL", timedelta(hours=1))
+        held = 2 * LEFT_BEHIND_BATCH + 1
+        job = await office.add_job()
+        launcher = BusyLauncher(lambda: office.write_status(job, "completed"))
+        relay = Relay(engine_database, launcher, EventSignal(database_url))
+        async with await Office.open(database_url, "Harbor Plumbing") as other:
+            for company in (other, office):
+                await company.apply(ON_COMPLETION)
+            await hold_many(other, held)
+            await relay_everything(relay)
+            await age(other, "created_at", SETTLED)
+            await other.query("DELETE FROM automation_stops")
+
+            running = asyncio.create_task(relay.run())
+            try:
+
+                async def everything() -> bool:
+                    return len(launcher.asked) == held + 1
+
+                await eventually(everything)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+        companies = [each.organization_id for each in launcher.asked]
+        assert companies.index(office.organization_id) == LEFT_BEHIND_BATCH
+
+
+class BusyLauncher(RecordingLauncher):
+    """Has something happen during its first launch."""
+
+    def __init__(self, happen: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._happen = happen
+
+    async def launch(self, executions: Sequence[PendingExecution]) -> list[UUID]:
+        if not self.asked:
+            await self._happen()
+        return await super().launch(executions)
+
+
+async def hold_many(office: Office, count: int) -> None:
+    """Complete *count* jobs of a company that is stopped."""
+    await office.query(
+        "INSERT INTO automation_stops (organization_id) VALUES (%s)", office.organization_id
+    )
+    await office.query(
+        "INSERT INTO jobs (organization_id, id, status) SELECT %s, generate_series(1, %s), 'new'",
+        office.organization_id,
+        count,
+    )
+    await office.query(
+        "UPDATE jobs SET status = 'completed' WHERE organization_id = %s", office.organization_id
+    )
