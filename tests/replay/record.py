@@ -122,7 +122,12 @@ async def record_sweep(scenario: SweepScenario, office: Office, engine: Engine) 
     kind = SweepKind.OVERDUE_INVOICES
     handle = await engine.client.start_workflow(
         SweepWorkflow.run,
-        Sweep(schedule_id=kind.value, kind=kind, time_zone=scenario.time_zone),
+        Sweep(
+            schedule_id=kind.value,
+            kind=kind,
+            time_zone=scenario.time_zone,
+            catch_up=scenario.catch_up,
+        ),
         id=f"sweep/{kind.value}-{office.organization_id}",
         task_queue=queues.AUTOMATIONS,
     )

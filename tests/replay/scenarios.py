@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -54,10 +55,12 @@ class SweepScenario:
     """One run of the daily sweep of overdue invoices: what is wrong while it runs, and its end.
 
     ``broken`` and ``mended`` are SQL; a run is cancelled, or mended, once it was tried in vain.
+    No worker is as fast as the shortest ``catch_up``.
     """
 
     expected_status: str
     time_zone: str = "America/New_York"
+    catch_up: timedelta | None = None
     broken: str | None = None
     mended: str | None = None
 
@@ -94,6 +97,7 @@ SWEEP_SCENARIOS: Mapping[str, SweepScenario] = MappingProxyType(
             "completed", broken=_AWAY, mended="ALTER TABLE elsewhere RENAME TO invoices"
         ),
         "sweep-serves-nobody": SweepScenario("failed", time_zone="Mars/Olympus"),
+        "sweep-left-out": SweepScenario("failed", catch_up=timedelta.resolution),
         "sweep-cancelled": SweepScenario("failed", broken=_AWAY),
     }
 )
