@@ -37,6 +37,8 @@ BATCH: Final = 100
 # How much of what was left behind, or held by a stop, is launched before the next look at what
 # happened just now: a company that resumes with thousands must not delay another's text.
 LEFT_BEHIND_BATCH: Final = 25
+# Between two full ones, so that a hundred a second leave room for everybody else's.
+LEFT_BEHIND_PAUSE: Final = timedelta(milliseconds=250)
 # A pooler or a cut connection loses notifications; nothing waits longer than this for one.
 POLL_INTERVAL: Final = timedelta(seconds=1)
 # A pending row this young is still being launched by the relay that inserted it.
@@ -87,19 +89,20 @@ class Relay:
                     away = True
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
                 continue
-            if claimed < BATCH and not self._sweep_is_due():
-                await self._signal.wait(POLL_INTERVAL)
+            if claimed < BATCH:
+                await self._signal.wait(self._until_sweep())
 
-    def _sweep_is_due(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._next_sweep
+    def _until_sweep(self) -> timedelta:
+        seconds = self._next_sweep - asyncio.get_running_loop().time()
+        return max(timedelta(seconds=seconds), timedelta())
 
     async def _sweep_when_due(self) -> None:
-        if self._sweep_is_due():
-            launched = await self.launch_left_behind()
-            # A full batch means more of it, and a failed launch that Temporal needs a rest.
-            if launched < LEFT_BEHIND_BATCH:
-                now = asyncio.get_running_loop().time()
-                self._next_sweep = now + POLL_INTERVAL.total_seconds()
+        if self._until_sweep():
+            return
+        launched = await self.launch_left_behind()
+        # A full batch means more of it, and a launch that failed that Temporal needs a rest.
+        pause = POLL_INTERVAL if launched < LEFT_BEHIND_BATCH else LEFT_BEHIND_PAUSE
+        self._next_sweep = asyncio.get_running_loop().time() + pause.total_seconds()
 
     async def relay_batch(self) -> int:
         """Relay up to one batch of events and return how many were claimed.

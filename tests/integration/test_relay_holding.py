@@ -191,7 +191,7 @@ class TestTheEmergencyStop:
         engine_database: Database,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """They are launched without a pause, and what happens meanwhile comes between them."""
+        """They are launched without waiting, and what happens meanwhile comes between them."""
         monkeypatch.setattr("starter.relay.POLL_INTERVAL", timedelta(hours=1))
         held = 2 * LEFT_BEHIND_BATCH + 1
         job = await office.add_job()
