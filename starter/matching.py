@@ -132,7 +132,15 @@ def _execution(match: Match, skipped_because: str | None = None) -> NewExecution
         occurred_at=event.occurred_at,
         status=ExecutionStatus.SKIPPED if skipped_because else ExecutionStatus.PENDING,
         reason=skipped_because,
+        good_until=_good_until(match),
     )
+
+
+def _good_until(match: Match) -> datetime | None:
+    trigger = match.automation.trigger
+    if not isinstance(trigger, FoundBySweep | Scheduled):
+        return None
+    return match.event.occurred_at + trigger.good_for
 
 
 def _trigger_data(event: Event) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from fixlify.storage.executions import (
     NewExecution,
     PendingExecution,
     executions_in_window,
+    expire_executions,
     insert_executions,
     launchable_executions,
     lock_subjects,
@@ -179,6 +180,8 @@ class Relay:
             How many have a workflow now, of ``LEFT_BEHIND_BATCH`` at most.
         """
         async with self._database.statement() as connection:
+            if expired := await expire_executions(connection):
+                _log.warning("Executions came too late to begin; skipped.", count=len(expired))
             left_behind = await launchable_executions(
                 connection, LEFT_BEHIND_BATCH, settled=SETTLED, relaunch_after=RELAUNCH_AFTER
             )

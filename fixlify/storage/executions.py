@@ -31,7 +31,10 @@ class WindowKey:
 
 @dataclass(frozen=True, slots=True)
 class NewExecution:
-    """A match, decided: ``pending`` to be launched, or ``skipped`` with its reason."""
+    """A match, decided: ``pending`` to be launched, or ``skipped`` with its reason.
+
+    ``good_until`` is when it has become too late to begin; None where that never comes.
+    """
 
     id: UUID
     organization_id: UUID
@@ -46,6 +49,7 @@ class NewExecution:
     occurred_at: datetime
     status: ExecutionStatus
     reason: str | None = None
+    good_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +112,17 @@ _INSERT = text("""
     INSERT INTO automation_execution_logs (
         id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
         subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
-        completed_at
+        good_until, completed_at
     )
     SELECT
         id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
         subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
-        CASE status WHEN 'skipped' THEN clock_timestamp() END
+        good_until, CASE status WHEN 'skipped' THEN clock_timestamp() END
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
         id uuid, organization_id uuid, automation_id uuid, automation_version integer,
         occurrence_key text, subject_type text, subject_id text, trigger_type text,
-        trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text, reason text
+        trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text, reason text,
+        good_until timestamptz
     )
     ON CONFLICT (automation_id, occurrence_key) DO NOTHING
     RETURNING id, NOT EXISTS (
@@ -142,6 +147,17 @@ _LAUNCHABLE = text("""
                       WHERE s.organization_id IS NULL OR s.organization_id = e.organization_id)
     ORDER BY e.created_at
     LIMIT :batch
+""")
+
+# Held by a stop, or waiting for a worker that never came. A run that comes to it later finds it
+# closed. What is under way is left to the claim of its messages.
+_EXPIRE = text("""
+    UPDATE automation_execution_logs
+    SET status = 'skipped', completed_at = clock_timestamp(),
+        reason = 'too late: it could not begin before '
+                 || to_char(good_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+    WHERE status = 'pending' AND good_until < clock_timestamp()
+    RETURNING id
 """)
 
 _MARK_LAUNCHED = text("""
@@ -296,6 +312,11 @@ async def launchable_executions(
         _LAUNCHABLE, {"batch": batch, "settled": settled, "relaunch_after": relaunch_after}
     )
     return [PendingExecution(**row) for row in rows.mappings()]
+
+
+async def expire_executions(connection: AsyncConnection) -> list[UUID]:
+    """Skip what is still pending and has become too late to begin; return their ids."""
+    return list((await connection.execute(_EXPIRE)).scalars())
 
 
 async def mark_launched(connection: AsyncConnection, ids: Sequence[UUID]) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fixlify.domain.durations import format_duration
 from fixlify.domain.runs import MessageStatus, SendReceipt
 
 
@@ -126,6 +127,8 @@ _OPTED_OUT = """
      CASE m.channel WHEN 'email' THEN coalesce(c.email_opted_out, true)
                     ELSE coalesce(c.sms_opted_out, true) END)
 """
+# What a sweep found grows stale: its message may wait as long as its run could wait to begin.
+_TOO_LATE = "clock_timestamp() > m.created_at + (e.good_until - e.occurred_at)"
 
 # The last look, in the same statement that takes the message. Of two attempts, one finds it
 # waiting; the other finds nothing and must read what became of it.
@@ -137,7 +140,7 @@ _CLAIM = text(f"""
     WHERE m.id = :id AND m.organization_id = :organization_id AND m.status IN ('queued', 'held')
       AND e.id = m.execution_id AND e.status IN ('running', 'waiting')
       AND a.status = 'active'
-      AND {_SAME_PERSON} AND NOT {_OPTED_OUT}
+      AND {_SAME_PERSON} AND NOT {_OPTED_OUT} AND ({_TOO_LATE}) IS NOT TRUE
       AND stop.stands IS NULL
     RETURNING m.id, m.recipient, m.sender_name, m.reply_to, m.subject, m.body_text, m.body_html
 """)  # noqa: S608 - constants of this module
@@ -146,6 +149,7 @@ _STANDING = text(f"""
     SELECT m.status, m.reason, m.channel, m.recipient_kind, e.subject_type,
            e.status AS execution_status, a.status AS automation_status,
            people.known AS is_there, {_SAME_PERSON} AS same_person, {_OPTED_OUT} AS opted_out,
+           {_TOO_LATE} AS too_late, e.good_until - e.occurred_at AS good_for,
            stop.stands AS stopped, stop.reason AS stop_reason
     FROM messages m, {_THE_TRUTH}
     WHERE m.id = :id AND m.organization_id = :organization_id AND e.id = m.execution_id
@@ -264,8 +268,15 @@ class Ledger:
             return await self._withdraw(MessageStatus.SUPPRESSED, opted_out)
         if standing["stopped"]:
             why = f": {standing['stop_reason']}" if standing["stop_reason"] else ""
-            return await self._withdraw(MessageStatus.HELD, f"automations are stopped{why}")
+            held = await self._withdraw(MessageStatus.HELD, f"automations are stopped{why}")
+            # A resume that looked for held messages just before has not seen this one, and
+            # nobody would wake its run.
+            return held if await self._is_stopped() else None
         return None
+
+    async def _is_stopped(self) -> bool:
+        standing = (await self._connection.execute(_STANDING, self._key)).mappings().one()
+        return standing["stopped"] is not None
 
     async def _withdraw(self, status: MessageStatus, reason: str) -> SendReceipt:
         return await self._settle(status, reason, from_statuses=_WAITING)
@@ -315,6 +326,8 @@ def _over(standing: Mapping[Any, Any]) -> str | None:
         return f"the execution is {standing['execution_status']}"
     if not standing["same_person"]:
         return f"the {subject} has another {standing['recipient_kind']} now, or none"
+    if standing["too_late"]:
+        return f"too late: it may wait {format_duration(standing['good_for'])} at most"
     return None
 
 

@@ -470,6 +470,7 @@ class ExecutionRow(Table):
     launched_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    good_until: Mapped[datetime | None]
 
 
 class StepRow(Table):

@@ -235,6 +235,23 @@ class TestTheLastLook:
         assert isinstance(claim, SendReceipt)
         assert claim.reason == "the job no longer exists"
 
+    @pytest.mark.parametrize(("waited", "goes"), [("89 minutes", True), ("91 minutes", False)])
+    async def test_a_message_may_wait_as_long_as_its_occasion_is_good_for(
+        self, book: Book, waited: str, goes: bool
+    ) -> None:
+        """Its provider was away, or a stop stood; the visit it reminds of may be over by now."""
+        message = await book.enter()
+        await book.office.query(
+            "UPDATE automation_execution_logs SET good_until = occurred_at + interval '90 minutes'"
+        )
+        await book.office.query(f"UPDATE messages SET created_at = now() - interval '{waited}'")
+        claim = await book.claim(message)
+        if goes:
+            assert isinstance(claim, ClaimedMessage)
+        else:
+            late = "too late: it may wait 1h30m at most"
+            assert claim == SendReceipt(status=MessageStatus.CANCELLED, reason=late)
+
     async def test_an_automation_that_was_edited_still_sends_what_it_began(
         self, book: Book
     ) -> None:
@@ -337,16 +354,17 @@ class TestEverySubject:
 
 
 class StopLiftedMeanwhile:
-    """A connection during whose second statement every stop is lifted."""
+    """A connection before one of whose statements every stop is lifted."""
 
-    def __init__(self, connection: AsyncConnection, office: Office) -> None:
+    def __init__(self, connection: AsyncConnection, office: Office, before: int) -> None:
         self._connection = connection
         self._office = office
+        self._before = before
         self.statements = 0
 
     async def execute(self, statement: Any, parameters: Any) -> Any:
         self.statements += 1
-        if self.statements == 2:
+        if self.statements == self._before:
             await self._office.query("DELETE FROM automation_stops")
         return await self._connection.execute(statement, parameters)
 
@@ -399,16 +417,19 @@ class TestStopped:
         assert sum(isinstance(claim, ClaimedMessage) for claim in claims) == 1
         assert (await book.row(message))["attempts"] == 1
 
+    @pytest.mark.parametrize("before", [2, 3, 4])
     async def test_a_stop_that_is_lifted_while_it_is_looked_at_holds_nothing(
-        self, book: Book
+        self, book: Book, before: int
     ) -> None:
+        """Also when it is being held already: the resume has missed it, and wakes nobody."""
         message = await book.enter()
         await self.stop(book, None)
         async with book.database.statement() as connection:
-            late = StopLiftedMeanwhile(connection, book.office)
+            late = StopLiftedMeanwhile(connection, book.office, before)
             ledger = Ledger(cast(AsyncConnection, late), message, book.office.organization_id)
             assert isinstance(await ledger.claim(), ClaimedMessage)
-        assert late.statements == 3
+        assert late.statements == (3 if before == 2 else 5)
+        assert (await book.row(message))["attempts"] == 1
 
     @pytest.mark.parametrize("held", [False, True])
     @pytest.mark.parametrize(
@@ -422,6 +443,11 @@ class TestStopped:
             ),
             ("UPDATE jobs SET client_id = NULL", MessageStatus.CANCELLED),
             ("DELETE FROM jobs", MessageStatus.CANCELLED),
+            (
+                "UPDATE automation_execution_logs"
+                " SET good_until = occurred_at + interval '1 microsecond'",
+                MessageStatus.CANCELLED,
+            ),
         ],
     )
     async def test_what_may_never_go_out_is_not_held(

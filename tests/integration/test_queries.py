@@ -71,6 +71,7 @@ ENGINE: Final[dict[str, Reads]] = {
         {"batch": 100, "settled": timedelta(seconds=2), "relaunch_after": timedelta(minutes=5)},
         {"automation_execution_logs_pending_idx"},
     ),
+    "executions._EXPIRE": Reads({}, {"automation_execution_logs_pending_idx"}),
     "executions._MARK_LAUNCHED": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
     "executions._OPEN": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
     "executions._STANDING": Reads(EXECUTION, {"automation_execution_logs_pkey"}),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from fixlify.domain.lateness import OVERDUE_CATCH_UP
 from fixlify.storage.database import Database
 from fixlify.storage.events import SWEPT_PER_BATCH
 from fixlify.storage.executions import PendingExecution
@@ -90,6 +91,49 @@ class TestWhatASweepFound:
         await relay_everything(relay)
         assert await office.executions() == []
         assert [e["outcome"] for e in await office.events()] == ["nothing matched"]
+
+
+class TestWhatBecameTooLate:
+    """Nobody wants a reminder of a visit that is over, however it was held up."""
+
+    async def test_a_run_that_could_not_begin_in_time_is_skipped(
+        self, office: Office, relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        """Temporal was away, or a stop stood, for longer than the reminder is good for."""
+        dunning = (await office.apply(DUNNING)).automation
+        launcher.away = True
+        await sweep(office, dunning.id)
+        await relay_everything(relay)
+        (execution,) = await office.executions()
+        assert execution["good_until"] - execution["occurred_at"] == OVERDUE_CATCH_UP
+
+        await age(office, "good_until", OVERDUE_CATCH_UP)
+        await age(office, "created_at", SETTLED)
+        launcher.away = False
+        assert await relay.launch_left_behind() == 0
+        (execution,) = await office.executions()
+        assert execution["status"] == "skipped"
+        assert execution["reason"].startswith("too late: it could not begin before 20")
+        assert execution["completed_at"] is not None
+
+    async def test_it_is_skipped_also_while_a_stop_stands(
+        self, office: Office, relay: Relay
+    ) -> None:
+        """Whoever resumes is asked about what can still be sent, and nothing else."""
+        dunning = (await office.apply(DUNNING)).automation
+        await office.query("INSERT INTO automation_stops (reason) VALUES ('wrong text')")
+        await sweep(office, dunning.id)
+        await relay_everything(relay)
+        await age(office, "good_until", OVERDUE_CATCH_UP)
+        await relay.launch_left_behind()
+        assert [status for status, _ in await outcomes(office)] == ["skipped"]
+
+    async def test_what_somebody_did_grows_no_older(self, office: Office, relay: Relay) -> None:
+        await office.apply(ON_COMPLETION)
+        await office.write_status(await office.add_job(), "completed")
+        await relay_everything(relay)
+        (execution,) = await office.executions()
+        assert execution["good_until"] is None
 
 
 class TestWhatWasBefore:

@@ -84,6 +84,10 @@ CREATE INDEX invoices_organization_id_due_date_id_idx ON invoices (organization_
 CREATE INDEX jobs_organization_id_schedule_start_idx ON jobs (organization_id, schedule_start, id);
 CREATE INDEX jobs_service_idx ON jobs (organization_id, coalesce(completed_at, schedule_end, schedule_start, created_at), id);
 
+-- Until when what a sweep found may be acted on; null where nothing grows stale. A message may
+-- wait in the ledger for as long as its execution could wait to begin.
+ALTER TABLE automation_execution_logs ADD COLUMN good_until timestamptz;
+
 -- From when on an automation listens: what happened before concerns it no more.
 ALTER TABLE automation_workflows ADD COLUMN activated_at timestamptz;
 UPDATE automation_workflows SET activated_at = created_at WHERE status = 'active';
