@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +17,7 @@ from cli.scope import Scope, open_scope, refuse_both, scope_options, stop_docume
 from fixlify import temporal
 from fixlify.domain.durations import format_duration
 from fixlify.settings import Settings
-from fixlify.storage.stops import Resumption, resume_automations
+from fixlify.storage.stops import Resumption, resume_automations, wake_held_runs
 from starter.release import release_runs
 from workflows.automation import HELD_CHECK_LATER
 
@@ -59,6 +60,11 @@ def resume(
                     cancel_older_than=cancel_older_than,
                     send_everything=send_everything,
                 )
+            # After the commit: until then messages may still have come to be held.
+            async with scope.engine.transaction() as connection:
+                late = await wake_held_runs(connection, scope.organization_id)
+            runs = tuple(dict.fromkeys((*resumption.runs, *late)))
+            resumption = replace(resumption, runs=runs)
             woken, problem = await _wake(scope.settings, resumption)
         if as_json:
             _print_document(scope, resumption, woken)

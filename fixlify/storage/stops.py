@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -239,7 +238,7 @@ async def resume_automations(
     key: dict[str, Any] = {"organization_id": organization_id}
     lifted_row = (await connection.execute(_LIFT, key)).mappings().one_or_none()
     lifted = Stop(**lifted_row) if lifted_row else None
-    runs: Sequence[UUID] = (await connection.execute(_WAKE, key)).scalars().all()
+    runs = await wake_held_runs(connection, organization_id)
     cancelled_executions = cancelled_messages = 0
     if cancel_older_than is not None:
         limit = {
@@ -260,8 +259,21 @@ async def resume_automations(
         messages=freed.messages,
         cancelled_executions=cancelled_executions,
         cancelled_messages=cancelled_messages,
-        runs=tuple(runs),
+        runs=runs,
     )
+
+
+async def wake_held_runs(
+    connection: AsyncConnection, organization_id: UUID | None
+) -> tuple[UUID, ...]:
+    """Let the runs of one organization, or of all, go on whose message no stop holds any more.
+
+    Returns:
+        Their executions; each is to be told. A resume has done this. Done again after its
+        commit, it finds what came to be held in between.
+    """
+    woken = await connection.execute(_WAKE, {"organization_id": organization_id})
+    return tuple(woken.scalars())
 
 
 async def withdraw_message(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import sys
@@ -237,6 +238,30 @@ async def test_without_temporal_held_runs_go_on_by_themselves(
     again = await line.run("resume")
     assert again.lines[0] == "Northwind Heating was not stopped."
     assert "1 held run looks again" in again.lines[-1]
+
+
+async def test_a_run_that_comes_to_hold_while_the_stop_is_being_lifted_is_woken_too(
+    office: Office, engine_database: Database
+) -> None:
+    """Its worker saw the stop still stand; the resume had looked for held messages before."""
+    line = CommandLine(FIXLIFY_DATABASE_URL=office.url, TEMPORAL_ADDRESS=NOWHERE)
+    await add_held(office, engine_database)
+    await office.query("UPDATE messages SET status = 'queued'")
+    await line.run("stop")
+    await office.query(
+        """
+        CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+        $$ BEGIN UPDATE messages SET status = 'held'; RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER at_commit AFTER DELETE ON automation_stops
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold();
+        """
+    )
+    try:
+        document = json.loads((await line.run("resume", "--json")).out)
+    finally:
+        await office.query("DROP FUNCTION hold() CASCADE")
+    assert document["resumed"]
+    assert document["runs"] == 1
 
 
 async def test_a_resume_asks_what_is_to_become_of_old_work(
