@@ -127,6 +127,13 @@ _OPTED_OUT = """
      CASE m.channel WHEN 'email' THEN coalesce(c.email_opted_out, true)
                     ELSE coalesce(c.sms_opted_out, true) END)
 """
+# Taken out of the books while the message waited. An address that was changed is not looked at:
+# it was put into one form when the message was written.
+_ADDRESS_REMOVED = """
+    (m.recipient_kind = 'client' AND
+     coalesce(btrim(CASE m.channel WHEN 'email' THEN c.email ELSE c.phone END), '') = '')
+"""
+
 # What a sweep found grows stale: its message may wait as long as its run could wait to begin.
 _TOO_LATE = "clock_timestamp() > m.created_at + (e.good_until - e.occurred_at)"
 
@@ -140,7 +147,8 @@ _CLAIM = text(f"""
     WHERE m.id = :id AND m.organization_id = :organization_id AND m.status IN ('queued', 'held')
       AND e.id = m.execution_id AND e.status IN ('running', 'waiting')
       AND a.status = 'active'
-      AND {_SAME_PERSON} AND NOT {_OPTED_OUT} AND ({_TOO_LATE}) IS NOT TRUE
+      AND {_SAME_PERSON} AND NOT {_ADDRESS_REMOVED} AND NOT {_OPTED_OUT}
+      AND ({_TOO_LATE}) IS NOT TRUE
       AND stop.stands IS NULL
     RETURNING m.id, m.recipient, m.sender_name, m.reply_to, m.subject, m.body_text, m.body_html
 """)  # noqa: S608 - constants of this module
@@ -149,7 +157,8 @@ _STANDING = text(f"""
     SELECT m.status, m.reason, m.channel, m.recipient_kind, e.subject_type,
            e.status AS execution_status, a.status AS automation_status,
            people.known AS is_there, {_SAME_PERSON} AS same_person, {_OPTED_OUT} AS opted_out,
-           {_TOO_LATE} AS too_late, e.good_until - e.occurred_at AS good_for,
+           {_ADDRESS_REMOVED} AS address_removed, {_TOO_LATE} AS too_late,
+           e.good_until - e.occurred_at AS good_for,
            stop.stands AS stopped, stop.reason AS stop_reason
     FROM messages m, {_THE_TRUTH}
     WHERE m.id = :id AND m.organization_id = :organization_id AND e.id = m.execution_id
@@ -326,6 +335,8 @@ def _over(standing: Mapping[Any, Any]) -> str | None:
         return f"the execution is {standing['execution_status']}"
     if not standing["same_person"]:
         return f"the {subject} has another {standing['recipient_kind']} now, or none"
+    if standing["address_removed"]:
+        return f"the {standing['recipient_kind']} has no address for {standing['channel']} any more"
     if standing["too_late"]:
         return f"too late: it may wait {format_duration(standing['good_for'])} at most"
     return None

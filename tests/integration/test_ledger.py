@@ -202,6 +202,8 @@ class TestTheLastLook:
             ("UPDATE automation_workflows SET status = 'draft'", "the automation is draft"),
             ("DELETE FROM jobs", "the job no longer exists"),
             ("UPDATE jobs SET client_id = NULL", "the job has another client now, or none"),
+            ("UPDATE clients SET phone = NULL", "the client has no address for sms any more"),
+            ("UPDATE clients SET phone = ' '", "the client has no address for sms any more"),
             (
                 "UPDATE automation_execution_logs SET status = 'cancelled'",
                 "the execution is cancelled",
