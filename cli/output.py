@@ -62,6 +62,11 @@ def local(instant: datetime | None, *, exact: bool = False) -> str:
     return f"{there:%Y-%m-%d} {time}" if exact else f"{there:%Y-%m-%d %H:%M}"
 
 
+def local_zone() -> str:
+    """Return what the zone of ``local`` is called here and now: ``UTC``, ``CET``."""
+    return datetime.now().astimezone().tzname() or "local time"
+
+
 def elapsed(duration: timedelta | None) -> str:
     """Return *duration* in the two units that matter: ``18 ms``, ``1.2 s``, ``3 h 5 min``."""
     if duration is None:

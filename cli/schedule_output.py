@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cli.listing import STYLES, Column, Line, print_listing
-from cli.output import console, counted, elapsed, local, printable
+from cli.output import console, counted, elapsed, local, local_zone, printable
 from fixlify.domain.sweeps import SweepKind
 from fixlify.domain.timetable import Timetable, describe
 from fixlify.storage.schedules import PastRun, ScheduleHistory, StoredSchedule
@@ -20,8 +20,6 @@ from starter.schedules.steering import LiveSchedule
 
 _COLUMNS: Final = (
     Column("SCHEDULE", shrinks=True),
-    Column("WHEN", shrinks=True),
-    Column("ZONE", shrinks=True),
     Column("NEXT RUN"),
     Column("LAST RUN"),
     Column("RESULT"),
@@ -156,8 +154,10 @@ def sync_document(result: SyncResult) -> dict[str, Any]:
 
 
 def print_schedules(schedules: Sequence[Seen]) -> None:
-    """Print one line per schedule, and below it how it does."""
+    """Print one line per schedule, and below it when it is due and how it does."""
     print_listing(console, _COLUMNS, [_line(each) for each in schedules])
+    # Each is due by a clock of its own; the runs of all are told by one.
+    _print(Text(f"\nNext and last runs by {_this_clock()}.", "dim"))
 
 
 def print_schedule(seen: Seen, runs: Sequence[PastRun]) -> None:
@@ -179,7 +179,8 @@ def print_schedule(seen: Seen, runs: Sequence[PastRun]) -> None:
     _setting("overlap", stored.specification["overlap"].replace("_", " "), why["overlap"])
     _setting("jitter", stored.specification["jitter"] or "none", why["jitter"])
     upcoming = seen.live.next_runs[:3] if seen.live else ()
-    _setting("next", ", ".join(map(local, upcoming)) or local(seen.next_run) or "none")
+    following = ", ".join(map(local, upcoming)) or local(seen.next_run)
+    _setting("next", following or "none", f"These and the runs below by {_this_clock()}.")
     if seen.live and (seen.live.too_late or seen.live.overlapping):
         _setting(
             "left out",
@@ -215,7 +216,9 @@ def print_synced(result: SyncResult) -> None:
 
 def _line(seen: Seen) -> Line:
     stored = seen.stored
-    facts = [stored.schedule] if seen.words != stored.schedule else []
+    facts = [f"{seen.words}, {stored.time_zone}"]
+    if seen.words != stored.schedule:
+        facts.append(stored.schedule)
     facts.append(f"catches up {stored.catch_up}")
     if seen.history.runs:
         facts.append(_record(seen.history))
@@ -227,8 +230,6 @@ def _line(seen: Seen) -> Line:
     return Line(
         (
             stored.name,
-            seen.words,
-            stored.time_zone,
             local(seen.next_run) if seen.active else "paused",
             local(seen.history.last_run),
             seen.history.last_result or "",
@@ -256,6 +257,10 @@ def _run(run: PastRun) -> Line:
         ),
         run.error_message,
     )
+
+
+def _this_clock() -> str:
+    return f"this computer's clock, {local_zone()}"
 
 
 def _setting(name: str, value: str, reason: str | None = None) -> None:

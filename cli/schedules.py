@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from cli.main import Failure
 from cli.open_schedules import open_schedules
-from cli.output import console, counted, json_option, local, print_json, printable
+from cli.output import console, counted, json_option, print_json, printable
 from cli.schedule_output import (
     detailed_document,
     print_schedule,
@@ -164,7 +164,10 @@ def backfill(schedule: str, since: str, until: str) -> None:
             # A whole day may be today: what is not due yet is not run.
             end = min(end, datetime.now(UTC))
             if begin > end:
-                raise click.BadParameter("must not be after --to, nor ahead", param_hint="--from")
+                raise click.BadParameter(
+                    "must not be after --to, nor in the future", param_hint="--from"
+                )
+            clock = ZoneInfo(found.time_zone)
             due = steering.due_between(found, begin, end)
             if not due:
                 click.echo(f"{printable(found.name)} was not due in that time.")
@@ -177,10 +180,11 @@ def backfill(schedule: str, since: str, until: str) -> None:
             client = await opened.client()
             await _require_workers(client)
             await steering.backfill(client, found.id, begin, end)
-        times = local(due[0]) if len(due) == 1 else f"{local(due[0])} to {local(due[-1])}"
+        first, last = (f"{each.astimezone(clock):%Y-%m-%d %H:%M}" for each in (due[0], due[-1]))
+        times = first if len(due) == 1 else f"{first} to {last}"
         click.echo(
-            f"{printable(found.name)}: {counted(len(due), 'run')} began, for {times}. "
-            f"`fixlify schedules show {found.id}` tells what they find."
+            f"{printable(found.name)}: {counted(len(due), 'run')} began, for {times} "
+            f"({found.time_zone}). `fixlify schedules show {found.id}` tells what they find."
         )
 
     asyncio.run(run())
@@ -215,7 +219,7 @@ def _require_active(schedule: StoredSchedule) -> None:
     if schedule.content_hash.endswith("/paused"):
         raise Failure(
             f"the automation '{schedule.name}' is paused, and its schedule with it; "
-            f"`fixlify automations enable {schedule.automation_id}` resumes both"
+            f"`fixlify automations enable {schedule.automation_id}` resumes both within seconds"
         )
 
 

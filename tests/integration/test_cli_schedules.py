@@ -110,10 +110,9 @@ async def test_the_list_names_every_schedule_with_zone_next_run_and_last_result(
 async def test_the_table_tells_the_same_in_words(digest: str, command_line: CommandLine) -> None:
     said = await command_line.run("schedules", "list")
     assert said.code == 0
-    (row,) = [line for line in said.lines if line.startswith("Morning digest")]
-    assert "daily at 07:00" in row
-    assert "America/New_York" in row
-    assert "    0 7 * * * · catches up 2h" in said.lines
+    assert any(line.startswith("Morning digest  ") for line in said.lines)
+    assert "    daily at 07:00, America/New_York · 0 7 * * * · catches up 2h" in said.lines
+    assert said.lines[-1].startswith("Next and last runs by this computer's clock, ")
 
 
 async def test_an_organization_sees_its_own_and_the_shared_ones(
@@ -328,7 +327,9 @@ async def test_a_backfill_runs_once_for_each_time_it_was_due(
         "schedules", "backfill", digest, "--from", f"{since}T07:00", "--to", f"{until}T07:00"
     )
     assert said.code == 0
-    assert said.out.startswith("Morning digest: 3 runs began, for ")
+    assert said.out.startswith(
+        f"Morning digest: 3 runs began, for {since} 07:00 to {until} 07:00 (America/New_York). "
+    )
 
     async def all_done() -> bool:
         rows = await office.query(
@@ -348,7 +349,7 @@ async def test_a_backfill_runs_once_for_each_time_it_was_due(
         ("yesterday", "2026-03-02", "'yesterday' is neither a day (2026-03-14) nor a moment"),
         ("2026-03-02", "2026-03-01", "must not be after --to"),
         ("2020-01-01", "2024-01-01", "more than 500 runs; take a shorter time"),
-        ("2999-01-01", "2999-01-02", "nor ahead"),
+        ("2999-01-01", "2999-01-02", "nor in the future"),
     ],
 )
 async def test_an_impossible_backfill_is_wrong_usage(
