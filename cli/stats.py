@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any, Final
 
 import click
@@ -27,6 +29,7 @@ _OUTCOMES: Final = (
 )
 _WIDEST_BAR: Final = 50
 _BESIDE_THE_BAR: Final = 24
+_LABEL: Final = 13
 _COLUMNS: Final = (
     Column("AUTOMATION", shrinks=True),
     Column("RUNS", right=True),
@@ -83,7 +86,7 @@ def _print(organization: Organization, found: Statistics) -> None:
         ("Past days", _source(found)),
     ):
         if words:
-            console.print(Text.assemble((f"{label:<13}", "dim"), words), soft_wrap=True)
+            _print_labelled(label, words)
     for stop in found.stops:
         whose = "Every organization" if stop.organization_id is None else name
         reason = f": {printable(stop.reason)}" if stop.reason else ""
@@ -91,6 +94,15 @@ def _print(organization: Organization, found: Statistics) -> None:
             Text(f"{whose} is stopped since {local(stop.stopped_at)}{reason}", "bold red"),
             soft_wrap=True,
         )
+
+
+def _print_labelled(label: str, words: str) -> None:
+    """Print *words* beside their label; on a terminal they are broken between words."""
+    width = console.width - _LABEL if console.is_terminal else sys.maxsize
+    first, *rest = wrap(words, max(width, _LABEL)) or [""]
+    console.print(Text.assemble((f"{label:<{_LABEL}}", "dim"), first), soft_wrap=True)
+    for line in rest:
+        console.print(Text(" " * _LABEL + line), soft_wrap=True)
 
 
 def _chart(days: tuple[DayFigures, ...]) -> Iterator[Text]:
