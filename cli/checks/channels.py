@@ -43,8 +43,9 @@ async def check_sms(settings: Settings) -> AsyncIterator[Finding]:
     except ConfigurationError as error:
         yield failed(check, str(error), remedy)
         return
-    stand_in = f", in its place {settings.twilio_base_url}" if settings.twilio_base_url else ""
-    detail = f"Twilio accepts account {settings.twilio_account_sid}{stand_in}"
+    stand_in = f"Twilio's stand-in at {settings.twilio_base_url}"
+    who = stand_in if settings.twilio_base_url else "Twilio"
+    detail = f"account {settings.twilio_account_sid} is accepted by {who}"
     yield await _reached(check, channel, detail, remedy)
 
 

@@ -61,9 +61,14 @@ def _stops(stops: list[tuple[Any, ...]]) -> Finding:
         f"{name or 'every organization'} for {elapsed(age)}" + (f" ({reason})" if reason else "")
         for name, reason, age in stops
     ]
-    remedy = "`fixlify resume --all`" if stops[0][0] is None else "`fixlify resume`"
+    # A stop of all and an organization's own are lifted each by itself.
+    of_all = sum(name is None for name, *_ in stops)
+    ways = ["`fixlify resume --all`"] * of_all + ["`fixlify resume`"] * (len(stops) > of_all)
+    lifts = "lets" if len(ways) == 1 else "let"
     return warning(
-        check, f"stopped: {_first(told)}", f"{remedy} lets them go on, when that is wanted."
+        check,
+        f"stopped: {_first(told)}",
+        f"{' and '.join(ways)} {lifts} them go on, when that is wanted.",
     )
 
 

@@ -93,7 +93,7 @@ async def test_a_stop_is_told_with_its_reason(
     await office.insert("automation_stops", organization_id=None)
     finding = (await look(connection))["stops"]
     assert finding.detail.startswith("stopped: every organization for ")
-    assert "`fixlify resume --all`" in (finding.remedy or "")
+    assert "`fixlify resume --all` and `fixlify resume` let" in (finding.remedy or "")
 
 
 async def test_messages_held_without_a_stop_are_told(
