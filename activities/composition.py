@@ -78,7 +78,7 @@ def _nobody(subject_type: SubjectType, to: Recipient) -> str:
     """Return the reason for a subject that has nobody to write to."""
     if to in _NEVER_OF.get(subject_type, ()):
         about = "clients" if to is Recipient.CLIENT else "jobs"
-        remedy = f"send to one with a trigger or an audience that is about {about}"
+        remedy = f"choose a trigger or an audience that is about {about}"
     elif to is Recipient.TECHNICIAN and subject_type not in _WITH_TECHNICIAN:
         remedy = "assign one to its job"
     else:

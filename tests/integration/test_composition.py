@@ -146,8 +146,7 @@ async def test_what_is_gone_is_named(desk: Desk) -> None:
             "client",
             "clients",
             "technician",
-            "the client has no technician; send to one with a trigger or an audience that is "
-            "about jobs",
+            "the client has no technician; choose a trigger or an audience that is about jobs",
         ),
     ],
 )
@@ -164,8 +163,7 @@ async def test_an_organization_is_nobody_to_write_to(desk: Desk) -> None:
     row = await desk.write("Hello", SubjectType.ORGANIZATION, organization)
     assert (row["status"], row["reason"]) == (
         "failed",
-        "the organization has no client; send to one with a trigger or an audience that is about "
-        "clients",
+        "the organization has no client; choose a trigger or an audience that is about clients",
     )
 
 
