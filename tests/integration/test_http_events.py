@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import httpx2
 import psycopg
@@ -242,10 +242,10 @@ class TestASubject:
         ("kind", "subject_id"),
         [
             ("job", "J-404"),
-            ("client", str(uuid4())),
+            ("client", str(UUID(int=404))),
             ("client", "not-a-uuid"),
             ("invoice", "'; DROP TABLE invoices --"),
-            ("organization", str(uuid4())),
+            ("organization", str(UUID(int=404))),
         ],
     )
     async def test_that_does_not_exist_is_refused_by_its_place(
@@ -375,7 +375,7 @@ class TestAKey:
             "Bearer",
             "Bearer hunter2",
             "Basic dXNlcjpwYXNz",
-            f"Bearer {new_key().text}",
+            f"Bearer fx_live_00000000_{'0' * 48}",
             "Bearer fx_live_00000000_" + "0" * 10_000,
         ],
     )

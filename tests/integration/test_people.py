@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -56,7 +56,7 @@ async def test_a_task_goes_to_whom_it_is_assigned(office: Office, technician: UU
 @pytest.mark.parametrize(
     "subject", ["job", "client", "estimate", "invoice", "payment", "task", "sms"]
 )
-@pytest.mark.parametrize("subject_id", [str(uuid4()), "J-2019", "", "'", "x" * 10_000])
+@pytest.mark.parametrize("subject_id", [str(UUID(int=7)), "J-2019", "", "'", "x" * 10_000])
 async def test_a_subject_that_is_not_there_is_no_row_and_no_error(
     office: Office, subject: str, subject_id: str
 ) -> None:
