@@ -113,7 +113,11 @@ def _print_document(scope: Scope, resumption: Resumption, woken: int) -> None:
 
 def _print(scope: Scope, resumption: Resumption, woken: int, problem: str | None) -> None:
     name = Text(printable(scope.name[0].upper() + scope.name[1:]), style="bold")
-    if lifted := resumption.lifted:
+    keeps_everything = _keeps_everything(scope, resumption)
+    lifted = resumption.lifted
+    if lifted and keeps_everything:
+        name.append(f": its own stop of {local(lifted.stopped_at)} is lifted.", "not bold")
+    elif lifted:
         name.append(f" goes on, stopped since {local(lifted.stopped_at)}.", "not bold")
     else:
         name.append(" was not stopped.", "not bold")
@@ -124,7 +128,7 @@ def _print(scope: Scope, resumption: Resumption, woken: int, problem: str | None
             f"Cancelled: {counted(resumption.cancelled_executions, 'execution')}, "
             f"{counted(resumption.cancelled_messages, 'message')}."
         )
-    if not _keeps_everything(scope, resumption):
+    if not keeps_everything and (lifted or resumption.executions or resumption.messages):
         console.print(
             f"Going on: {counted(resumption.executions, 'execution')} to launch, "
             f"{counted(resumption.messages, 'message')} to send."

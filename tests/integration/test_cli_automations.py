@@ -258,7 +258,9 @@ async def test_a_list_names_each_automation_with_its_trigger_and_steps(
 
     assert said.lines[0].split() == ["AUTOMATION", "STATUS", "VERSION", "UPDATED"]
     assert said.lines[1].startswith("Reminder    active        1  ")
-    assert said.lines[2] == "    job_status_changed (to scheduled, In-Progress): wait, send_email"
+    assert said.lines[2] == (
+        "    job_status_changed (from new; to scheduled, In-Progress): wait, send_email"
+    )
     assert said.lines[3].startswith("Thanks      active        1  ")
     assert said.lines[4] == "    job_completed: send_sms"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
 from fixlify.domain.errors import NotFoundError
@@ -72,13 +70,11 @@ def test_the_reminder_of_an_invoice_tells_what_is_still_to_pay() -> None:
     assert "$1,000.00" in (email.html or "")
 
 
-def test_the_thank_you_for_a_payment_tells_what_came_and_what_is_left() -> None:
-    source = shipped_templates()["payment-received"]
-    assert "Received: $250.50\nStill to pay: $1,000.00" in render_email(source, facts()).text
-    for paid in ("1250.5", "1300"):
-        settled = render_email(source, facts(invoice={"amount_paid": Decimal(paid)})).text
-        assert "Received: $250.50" in settled
-        assert "Still to pay" not in settled
+def test_the_thank_you_for_a_payment_tells_what_came_and_not_what_is_left() -> None:
+    """Whether the invoice counts the payment yet is the business of whoever entered both."""
+    text = render_email(shipped_templates()["payment-received"], facts()).text
+    assert "Received: $250.50" in text
+    assert "$1,000.00" not in text
 
 
 def test_templates_are_found_by_name() -> None:

@@ -384,6 +384,8 @@ def test_a_timetable_survives_being_stored() -> None:
 @pytest.mark.parametrize(
     ("timetable", "sentence"),
     [
+        (cron("* * * * *"), "every minute"),
+        (cron("5 * * * *"), "hourly at :05"),
         (Timetable.daily(9, 0), "daily at 09:00"),
         (Timetable.weekly(1, 9, 0), "weekly on Monday at 09:00"),
         (Timetable.monthly(1, 0, 5), "monthly on day 1 at 00:05"),

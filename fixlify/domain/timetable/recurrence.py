@@ -175,6 +175,10 @@ def describe(timetable: Timetable) -> str:
     """Return a sentence for people, ``weekly on Monday at 09:00``; else the cron line."""
     line = cron_line(timetable)
     minute, hour, day, month, weekday = line.split()
+    if line == "* * * * *":
+        return "every minute"
+    if minute.isdigit() and line.endswith(" * * * *"):
+        return f"hourly at :{int(minute):02}"
     if not (minute.isdigit() and hour.isdigit()):
         return line
     at = f"at {int(hour):02}:{int(minute):02}"
