@@ -74,6 +74,7 @@ class AutomationWorkflow:
         self._outcomes: list[StepOutcome] = []
         # By step: why its message is held. Signals may come before `run` does.
         self._held: dict[str, str] = {}
+        self._telling = asyncio.Lock()
         self._releases = 0
 
     @workflow.run
@@ -202,11 +203,15 @@ class AutomationWorkflow:
         return receipt, held_since is not None
 
     async def _show_held(self, step: PlannedStep, reason: str) -> None:
-        if self._held.get(step.id) != reason:
-            self._held[step.id] = reason
-            held = "; ".join(f"{held}: held, {why}" for held, why in self._held.items())
-            await self._record_waiting(held)
-            self._show(f"Held: {reason}")
+        if self._held.get(step.id) == reason:
+            return
+        self._held[step.id] = reason
+        # One after another: of two records at once the older could be the last to be written.
+        async with self._telling:
+            # Unless it was released before its turn came.
+            if held := "; ".join(f"{each}: held, {why}" for each, why in self._held.items()):
+                await self._record_waiting(held)
+        self._show(f"Held: {reason}")
 
     async def _await_release(self, step: PlannedStep, releases: int, held_for: timedelta) -> None:
         """Wait for the release after the *releases* seen so far, or for the next check."""
