@@ -15,6 +15,7 @@ from fixlify.domain.facts import Client, Facts, Subject, Technician
 from fixlify.domain.ids import new_id
 from fixlify.domain.runs import MessageStatus
 from fixlify.domain.steps import Recipient, SendEmail, SendSms
+from fixlify.domain.steps.recipients import recipient_kind
 from fixlify.rendering import render_email, render_sms
 from fixlify.storage.messages import Channel, NewMessage
 
@@ -49,7 +50,7 @@ def compose(
             execution_id=execution_id,
             step_id=str(step.id),
             channel=channel,
-            recipient_kind=step.to.value,
+            recipient_kind=recipient_kind(step.to),
             status=status,
             reason=reason,
             **content,
@@ -59,7 +60,9 @@ def compose(
         return message(MessageStatus.CANCELLED, f"the {subject.type} no longer exists")
     person = facts.client if step.to is Recipient.CLIENT else facts.technician
     if person is None:
-        return message(MessageStatus.FAILED, _nobody(subject.type, step.to))
+        return message(
+            MessageStatus.FAILED, _nobody(subject.type, Recipient(recipient_kind(step.to)))
+        )
     if _opted_out(person, channel):
         return message(MessageStatus.SUPPRESSED, f"the client opted out of {channel.value}")
     try:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import usable_data
+from fixlify.domain.planning import plan_steps
 from fixlify.domain.runs import (
     AutomationRun,
-    PlannedStep,
     RunOutcome,
     RunPlan,
     RunProgress,
     SendReceipt,
-    StepKind,
     Withdrawal,
 )
-from fixlify.domain.steps import SendEmail, SendSms, Step, Wait
 from fixlify.storage.database import Database
 from fixlify.storage.executions import (
     begin_execution,
@@ -59,10 +55,8 @@ class ExecutionActivities:
             version=begun.version,
             subject_type=begun.subject_type,
             subject_id=begun.subject_id,
-            steps=tuple(
-                _planned(position, step)
-                for position, step in enumerate(begun.pinned.definition.steps, start=1)
-            ),
+            steps=plan_steps(begun.pinned.definition.steps),
+            done=begun.done,
         )
 
     @activity.defn(name="record_progress")
@@ -84,16 +78,3 @@ class ExecutionActivities:
         """Write how the run ended; the first outcome stands, a second call changes nothing."""
         async with self._database.statement() as connection:
             await finish_execution(connection, outcome)
-
-
-def _planned(position: int, step: Step) -> PlannedStep:
-    def planned(kind: StepKind, **details: Any) -> PlannedStep:
-        return PlannedStep(id=str(step.id), position=position, kind=kind, **details)
-
-    match step:
-        case SendEmail():
-            return planned(StepKind.EMAIL, to=step.to)
-        case SendSms():
-            return planned(StepKind.SMS, to=step.to)
-        case Wait():
-            return planned(StepKind.WAIT, duration=step.for_)

@@ -13,7 +13,7 @@ from activities.failures import usable_data
 from fixlify.domain.automation import PinnedDefinition, TemplateSource
 from fixlify.domain.facts import Subject
 from fixlify.domain.runs import RenderedMessage, RenderedMessages, RenderRequest
-from fixlify.domain.steps import SendEmail, SendSms, Wait
+from fixlify.domain.steps import SendEmail, SendSms, every_step
 from fixlify.rendering import speaks_of_event
 from fixlify.storage.automations import load_pinned
 from fixlify.storage.database import Database
@@ -58,7 +58,7 @@ class RenderingActivities:
             composed = [
                 compose(step, version.pinned, facts, subject, request.execution_id)
                 for step in map(version.pinned.definition.step, request.step_ids)
-                if not isinstance(step, Wait)
+                if isinstance(step, SendEmail | SendSms)
             ]
             entered = await enter_messages(connection, request.execution_id, composed)
             if len(entered) < len(composed):
@@ -91,7 +91,7 @@ def _sources(pinned: PinnedDefinition) -> list[TemplateSource]:
         *pinned.templates.values(),
         *(
             pinned.source_of(step)
-            for step in pinned.definition.steps
+            for step in every_step(pinned.definition.steps)
             if isinstance(step, SendEmail | SendSms) and step.template is None
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,11 +13,18 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 from pydantic_core import PydanticCustomError
 
 from fixlify.domain.conditions import Condition
+from fixlify.domain.durations import Duration
 from fixlify.domain.errors import DefinitionError, Problem
 from fixlify.domain.models import Frozen
 from fixlify.domain.problems import explain
-from fixlify.domain.steps import SendEmail, SendSms, Step
+from fixlify.domain.rules import MessageClass, RuleOverrides
+from fixlify.domain.steps import SendEmail, SendSms, Step, Wait, WaitForEvent, WaitUntil, every_step
+from fixlify.domain.steps.numbering import number_steps
+from fixlify.domain.steps.reach import refuse_unreachable
 from fixlify.domain.triggers import Trigger
+
+# A relay that was away over a weekend still says what is worth saying; last week's is spam.
+START_WITHIN = timedelta(days=3)
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -41,7 +48,8 @@ class AutomationDefinition(Frozen):
     """One automation as it is written in YAML, sent to the API or built in the console.
 
     ``status`` is None where the file is silent: a new automation then becomes active, and
-    an existing one keeps the status it has.
+    an existing one keeps the status it has. A run ends as soon as ``exit_when`` holds. What
+    happened longer than ``start_within`` ago sets nothing off any more.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
@@ -49,6 +57,10 @@ class AutomationDefinition(Frozen):
     status: AutomationStatus | None = None
     trigger: Trigger
     conditions: Condition | None = None
+    exit_when: Condition | None = None
+    message_class: MessageClass = MessageClass.TRANSACTIONAL
+    rules: RuleOverrides | None = None
+    start_within: Duration = START_WITHIN
     steps: tuple[Step, ...] = ()
 
     @model_validator(mode="before")
@@ -57,19 +69,13 @@ class AutomationDefinition(Frozen):
         """Give every step without an id its type and place, as in ``send_sms-2``."""
         if not isinstance(data, dict) or not isinstance(data.get("steps"), list):
             return data
-        steps = [
-            {**step, "id": f"{step.get('type', 'step')}-{place}"}
-            if isinstance(step, dict) and step.get("id") is None
-            else step
-            for place, step in enumerate(data["steps"], start=1)
-        ]
-        return {**data, "steps": steps}
+        return {**data, "steps": number_steps(data["steps"])}
 
     @field_validator("steps")
     @classmethod
     def _steps_are_distinct(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         seen: set[str] = set()
-        for step in steps:
+        for step in every_step(steps):
             if step.id in seen:
                 raise PydanticCustomError(
                     "duplicate_step",
@@ -77,6 +83,7 @@ class AutomationDefinition(Frozen):
                     {"id": step.id},
                 )
             seen.add(str(step.id))
+        refuse_unreachable(steps)
         return steps
 
     @model_validator(mode="after")
@@ -89,7 +96,7 @@ class AutomationDefinition(Frozen):
 
     def step(self, step_id: str) -> Step:
         """Return the step with *step_id*; a KeyError means the caller mixed up versions."""
-        for step in self.steps:
+        for step in every_step(self.steps):
             if step.id == step_id:
                 return step
         raise KeyError(step_id)
@@ -98,9 +105,18 @@ class AutomationDefinition(Frozen):
     def template_names(self) -> tuple[str, ...]:
         """The shipped templates the steps name, each once, in their order."""
         names = [
-            s.template for s in self.steps if isinstance(s, SendEmail | SendSms) and s.template
+            step.template
+            for step in every_step(self.steps)
+            if isinstance(step, SendEmail | SendSms) and step.template
         ]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def listens(self) -> bool:
+        """Whether its runs ever wait, and so are told what happens to their subject meanwhile."""
+        return self.exit_when is not None or any(
+            isinstance(step, Wait | WaitUntil | WaitForEvent) for step in every_step(self.steps)
+        )
 
 
 class TemplateSource(Frozen):

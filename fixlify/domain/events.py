@@ -64,7 +64,8 @@ class Event(Frozen):
     ``occurred_at`` is the database's clock at the write, not at the commit. What a sweep
     found is for one automation, and carries its occurrence; ``late`` in its data says why it
     comes too late to be acted on. ``waited`` is how long it stood in the outbox until a relay
-    claimed it, by the same clock.
+    claimed it, by the same clock. ``chain`` are the automations that led to it, oldest first,
+    and ``caused_by`` the execution that wrote what happened; neither where people did.
     """
 
     id: int
@@ -77,6 +78,8 @@ class Event(Frozen):
     automation_id: UUID | None = None
     occurrence_key: str | None = None
     waited: timedelta = timedelta()
+    chain: tuple[UUID, ...] = ()
+    caused_by: UUID | None = None
 
     @property
     def before(self) -> str | None:

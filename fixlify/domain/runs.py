@@ -5,9 +5,12 @@ No names, addresses or texts: these models are written into Temporal histories.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
+
+from pydantic import Field
 
 from fixlify.domain.events import SubjectType
 from fixlify.domain.models import Message
@@ -48,11 +51,24 @@ class StepKind(StrEnum):
     EMAIL = "email"
     SMS = "sms"
     WAIT = "wait"
+    WAIT_UNTIL = "wait_until"
+    WAIT_FOR_EVENT = "wait_for_event"
+    BRANCH = "branch"
+    EXIT = "exit"
+    WEBHOOK = "webhook"
+    UPDATE = "update"
+    TASK = "task"
+
+
+MESSAGES = frozenset({StepKind.EMAIL, StepKind.SMS})
+WAITS = frozenset({StepKind.WAIT, StepKind.WAIT_UNTIL, StepKind.WAIT_FOR_EVENT})
+ACTIONS = frozenset({StepKind.WEBHOOK, StepKind.UPDATE, StepKind.TASK})
 
 
 class StepStatus(StrEnum):
-    """How a step ended."""
+    """How a step ended; ``held`` is no end, it may not act yet."""
 
+    HELD = "held"
     COMPLETED = "completed"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -60,17 +76,55 @@ class StepStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class StepOutcome(Message):
+    """How one step ended, and why unless it completed. ``position`` counts from 1.
+
+    ``result`` says which way a branch went, or which event came. Older runs have none.
+    """
+
+    step_id: str
+    position: int
+    kind: StepKind
+    status: StepStatus
+    reason: str | None = None
+    message_id: UUID | None = None
+    result: str | None = None
+
+
+class Carried(Message):
+    """What a run knows when it goes on in a fresh history.
+
+    ``heard`` are events it was told of and has not looked at, ``told`` the last it was told
+    of at all. ``deadlines`` are when the waits under way end, by step.
+    """
+
+    outcomes: tuple[StepOutcome, ...] = ()
+    heard: tuple[int, ...] = ()
+    told: tuple[int, ...] = ()
+    deadlines: Mapping[str, datetime] = Field(default_factory=dict)
+    held_since: Mapping[str, datetime] = Field(default_factory=dict)
+
+
+class Heard(Message):
+    """Events of its subject that a run is told of; ids, which it has seen or not."""
+
+    event_ids: tuple[int, ...]
+
+
 class AutomationRun(Message):
-    """Input of the automation workflow."""
+    """Input of the automation workflow. ``carried`` is set where it goes on in a new history."""
 
     execution_id: UUID
     organization_id: UUID
+    carried: Carried | None = None
 
 
 class PlannedStep(Message):
-    """One step without its texts. ``duration`` is set for waits, ``to`` for messages.
+    """One step without its texts and conditions.
 
-    ``position`` counts from 1.
+    ``position`` counts from 1, branches included. ``duration`` is set for waits and for the
+    time-out of an event, ``to`` for messages. Older runs have only the fields down to
+    ``duration``; what follows decodes to what they did.
     """
 
     id: str
@@ -78,11 +132,17 @@ class PlannedStep(Message):
     kind: StepKind
     to: str | None = None
     duration: timedelta | None = None
+    enabled: bool = True
+    stops_on_error: bool = False
+    exits_on_timeout: bool = False
+    then: tuple[PlannedStep, ...] = ()
+    otherwise: tuple[PlannedStep, ...] = ()
 
 
 class RunPlan(Message):
     """What an execution is to do, and about what.
 
+    ``done`` are the steps that an earlier run of it completed; a person set it going again.
     Older runs have no ``subject_type``: they were all about jobs.
     """
 
@@ -91,12 +151,70 @@ class RunPlan(Message):
     subject_type: SubjectType = SubjectType.JOB
     subject_id: str
     steps: tuple[PlannedStep, ...] = ()
+    done: tuple[StepOutcome, ...] = ()
+
+
+class Ending(Message):
+    """Why the run goes no further, and as what it is recorded."""
+
+    status: ExecutionStatus
+    reason: str
+
+
+class StepRequest(Message):
+    """Which step of an execution something is asked about, or is to be done.
+
+    ``now`` is the run's own clock. ``event_ids`` are the events it was told of since it last
+    looked.
+    """
+
+    execution_id: UUID
+    organization_id: UUID
+    automation_id: UUID
+    version: int
+    subject_type: SubjectType
+    subject_id: str
+    step_id: str
+    now: datetime
+    event_ids: tuple[int, ...] = ()
+    deadline: datetime | None = None
+
+
+class View(Message):
+    """What a run sees when it looks at the facts, for one step.
+
+    Of a ``wait_until``: ``until`` is its moment, None where there is none; ``late`` says why
+    what follows is to be skipped; what follows is worth nothing after ``good_until``. Of a
+    ``branch``: ``holds``, with the values in ``because``. Of a ``wait_for_event``:
+    ``event_id``, the one it waited for. ``ending`` is set where the run is over.
+    """
+
+    ending: Ending | None = None
+    until: datetime | None = None
+    late: str | None = None
+    good_until: datetime | None = None
+    holds: bool | None = None
+    because: str | None = None
+    event_id: int | None = None
+
+
+class ActionReceipt(Message):
+    """What became of a step that acts.
+
+    ``held`` says why it may not act yet, in ``reason``, and at most ``until`` when.
+    """
+
+    status: StepStatus
+    reason: str | None = None
+    until: datetime | None = None
+    ending: Ending | None = None
 
 
 class RenderRequest(Message):
     """Which steps of an execution to render, of which version, about what.
 
-    Older runs have no ``subject_type``: they were all about jobs.
+    What they say is worth nothing after ``good_until``; None where nothing limits it. Older
+    runs have no ``subject_type``: they were all about jobs.
     """
 
     execution_id: UUID
@@ -106,6 +224,8 @@ class RenderRequest(Message):
     subject_type: SubjectType = SubjectType.JOB
     subject_id: str
     step_ids: tuple[str, ...]
+    now: datetime | None = None
+    good_until: datetime | None = None
 
 
 class RenderedMessage(Message):
@@ -118,9 +238,13 @@ class RenderedMessage(Message):
 
 
 class RenderedMessages(Message):
-    """One rendered message per requested step, in the requested order."""
+    """One rendered message per requested step, in the requested order.
 
-    messages: tuple[RenderedMessage, ...]
+    With an ``ending`` there are none: the run is over.
+    """
+
+    messages: tuple[RenderedMessage, ...] = ()
+    ending: Ending | None = None
 
 
 class SendRequest(Message):
@@ -131,10 +255,16 @@ class SendRequest(Message):
 
 
 class SendReceipt(Message):
-    """What became of a message. ``reason`` is set unless it was sent."""
+    """What became of a message. ``reason`` is set unless it was sent.
+
+    A held one may be tried again at ``until``, where that is known. ``ending`` is set where
+    the run is over with it.
+    """
 
     status: MessageStatus
     reason: str | None = None
+    until: datetime | None = None
+    ending: Ending | None = None
 
 
 class Withdrawal(Message):
@@ -143,17 +273,6 @@ class Withdrawal(Message):
     message_id: UUID
     organization_id: UUID
     reason: str
-
-
-class StepOutcome(Message):
-    """How one step ended, and why unless it completed. ``position`` counts from 1."""
-
-    step_id: str
-    position: int
-    kind: StepKind
-    status: StepStatus
-    reason: str | None = None
-    message_id: UUID | None = None
 
 
 class RunProgress(Message):
@@ -175,19 +294,26 @@ class RunOutcome(Message):
     outcomes: tuple[StepOutcome, ...] = ()
 
 
-def run_status(outcomes: tuple[StepOutcome, ...]) -> tuple[ExecutionStatus, str | None]:
+def run_status(
+    outcomes: tuple[StepOutcome, ...], ending: Ending | None = None
+) -> tuple[ExecutionStatus, str | None]:
     """Return what a run with these outcomes is, and why.
 
-    A failed or unknown step makes it failed; a run whose every message was skipped is
-    skipped; nothing else is completed.
+    A failed or unknown step makes it failed, whatever ended it. A run that did nothing of
+    what it was to do is skipped; nothing else is completed.
     """
-    reasons = "; ".join(f"{o.step_id}: {o.reason}" for o in outcomes if o.reason) or None
+    explained = [
+        f"{o.step_id}: {o.reason}" for o in outcomes if o.reason and o.kind is not StepKind.BRANCH
+    ]
+    reasons = "; ".join([*explained, *([ending.reason] if ending else [])]) or None
     statuses = {outcome.status for outcome in outcomes}
     if statuses & {StepStatus.FAILED, StepStatus.UNKNOWN}:
         return ExecutionStatus.FAILED, reasons
     if StepStatus.CANCELLED in statuses:
         return ExecutionStatus.CANCELLED, reasons
-    sends = {outcome.status for outcome in outcomes if outcome.kind is not StepKind.WAIT}
-    if sends == {StepStatus.SKIPPED}:
+    if ending is not None and ending.status is not ExecutionStatus.COMPLETED:
+        return ending.status, reasons
+    acts = {outcome.status for outcome in outcomes if outcome.kind in MESSAGES | ACTIONS}
+    if acts == {StepStatus.SKIPPED} or (ending is not None and not acts):
         return ExecutionStatus.SKIPPED, reasons
     return ExecutionStatus.COMPLETED, reasons

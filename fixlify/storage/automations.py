@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.automation import (
+    START_WITHIN,
     AutomationDefinition,
     AutomationStatus,
     PinnedDefinition,
@@ -39,6 +40,7 @@ class ListeningAutomation:
     version: int
     trigger: Trigger
     conditions: Condition | None
+    start_within: timedelta = START_WITHIN
     activated_at: datetime | None = None
 
 
@@ -73,10 +75,13 @@ class StoredAutomations:
     unreadable: list[DefinitionError] = field(default_factory=list)
 
 
+# What a definition says that no column of its own asks about.
+_OPTIONS = ("message_class", "rules", "start_within")
+
 # A row written by hand may have no version to run; xmin changes with every write of a row.
 _LISTENING = text("""
     SELECT a.id, a.organization_id, a.version, a.name, a.trigger_type, a.trigger_config,
-           a.conditions, a.activated_at, CAST(a.xmin AS text) AS revision,
+           a.conditions, a.options, a.activated_at, CAST(a.xmin AS text) AS revision,
            v.version IS NOT NULL AS has_version
     FROM automation_workflows a
     LEFT JOIN automation_workflow_versions v ON v.automation_id = a.id AND v.version = a.version
@@ -129,7 +134,12 @@ def _listening(row: Mapping[Any, Any]) -> ListeningAutomation:
     if not row["has_version"]:
         raise ValueError(f"version {row['version']} was never stored")
     definition = AutomationDefinition.model_validate(
-        {"name": row["name"], "trigger": _trigger(row), "conditions": row["conditions"]}
+        {
+            "name": row["name"],
+            "trigger": _trigger(row),
+            "conditions": row["conditions"],
+            **_options(row),
+        }
     )
     return ListeningAutomation(
         id=row["id"],
@@ -138,6 +148,7 @@ def _listening(row: Mapping[Any, Any]) -> ListeningAutomation:
         version=row["version"],
         trigger=definition.trigger,
         conditions=definition.conditions,
+        start_within=definition.start_within,
         activated_at=row["activated_at"],
     )
 
@@ -233,6 +244,7 @@ async def _store_version(
             version=version,
             organization_id=organization_id,
             pinned=pinned.model_dump(mode="json", by_alias=True, exclude_none=True),
+            listens=pinned.definition.listens,
         )
     )
 
@@ -332,8 +344,15 @@ def _columns(definition: AutomationDefinition) -> dict[str, Any]:
         "trigger_type": trigger.pop("type"),
         "trigger_config": trigger,
         "conditions": dumped.get("conditions"),
+        "exit_when": dumped.get("exit_when"),
+        "options": {name: dumped[name] for name in _OPTIONS if name in dumped},
         "steps": dumped["steps"],
     }
+
+
+def _options(row: Mapping[Any, Any]) -> Mapping[str, Any]:
+    options = row["options"]
+    return options if isinstance(options, dict) else {"options": options}
 
 
 def _trigger(row: Mapping[Any, Any]) -> Any:
@@ -355,6 +374,8 @@ def _stored(row: Mapping[Any, Any]) -> StoredAutomation:
                 "description": row["description"],
                 "trigger": _trigger(row),
                 "conditions": row["conditions"],
+                "exit_when": row["exit_when"],
+                **_options(row),
                 "steps": row["steps"],
             },
         ),

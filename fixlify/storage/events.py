@@ -42,7 +42,8 @@ _CLAIM = text(f"""
         FOR UPDATE SKIP LOCKED
     )
     SELECT id, organization_id, event_type, subject_type, subject_id, data, automation_id,
-           occurrence_key, CASE WHEN occurred_at {READABLE} THEN occurred_at END AS occurred_at,
+           occurrence_key, chain, caused_by,
+           CASE WHEN occurred_at {READABLE} THEN occurred_at END AS occurred_at,
            CASE WHEN occurred_at {READABLE} THEN clock_timestamp() - occurred_at END AS waited
     FROM (SELECT * FROM happened UNION ALL SELECT * FROM swept) AS claimed
     ORDER BY id
@@ -112,4 +113,6 @@ def _event(row: Mapping[Any, Any]) -> Event:
         automation_id=row["automation_id"],
         occurrence_key=row["occurrence_key"],
         waited=row["waited"],
+        chain=tuple(row["chain"] or ()),
+        caused_by=row["caused_by"],
     )

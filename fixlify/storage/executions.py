@@ -50,6 +50,7 @@ class NewExecution:
     status: ExecutionStatus
     reason: str | None = None
     good_until: datetime | None = None
+    chain: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class BegunExecution:
     subject_type: SubjectType
     subject_id: str
     pinned: PinnedDefinition
+    done: tuple[StepOutcome, ...] = ()
 
 
 # Transaction-level advisory locks, taken in one order so that two relays cannot deadlock.
@@ -112,17 +114,17 @@ _INSERT = text("""
     INSERT INTO automation_execution_logs (
         id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
         subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
-        good_until, completed_at
+        good_until, chain, completed_at
     )
     SELECT
         id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
         subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
-        good_until, CASE status WHEN 'skipped' THEN clock_timestamp() END
+        good_until, chain, CASE status WHEN 'skipped' THEN clock_timestamp() END
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
         id uuid, organization_id uuid, automation_id uuid, automation_version integer,
         occurrence_key text, subject_type text, subject_id text, trigger_type text,
         trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text, reason text,
-        good_until timestamptz
+        good_until timestamptz, chain uuid[]
     )
     ON CONFLICT (automation_id, occurrence_key) DO NOTHING
     RETURNING id, NOT EXISTS (
@@ -195,14 +197,16 @@ _STANDING = text("""
 _WRITE_STEPS = """
     steps AS (
         INSERT INTO automation_step_logs
-            (execution_id, step_id, organization_id, position, kind, status, reason, message_id)
+            (execution_id, step_id, organization_id, position, kind, status, reason, message_id,
+             result)
         SELECT e.id, s.step_id, e.organization_id, s.position, s.kind, s.status, s.reason,
-               s.message_id
+               s.message_id, s.result
         FROM jsonb_to_recordset(CAST(:steps AS jsonb)) AS s (
-            step_id text, position integer, kind text, status text, reason text, message_id uuid
+            step_id text, position integer, kind text, status text, reason text, message_id uuid,
+            result text
         ), execution e
         ON CONFLICT (execution_id, step_id) DO UPDATE
-            SET status = excluded.status, reason = excluded.reason
+            SET status = excluded.status, reason = excluded.reason, result = excluded.result
     )
 """
 
@@ -286,7 +290,7 @@ async def insert_executions(
         return {}
     rows = [
         {
-            name: value if isinstance(value, int | dict | None) else str(value)
+            name: _as_json(value)
             for name, value in ((name, getattr(execution, name)) for name in NewExecution.__slots__)
         }
         for execution in executions
@@ -399,6 +403,12 @@ async def open_executions(connection: AsyncConnection, ids: Sequence[UUID]) -> l
     """Return those of *ids* whose execution has no outcome yet."""
     result = await connection.execute(_OPEN, {"ids": list(ids)})
     return list(result.scalars())
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [str(item) for item in value] or None
+    return value if isinstance(value, int | dict | None) else str(value)
 
 
 def _steps(outcomes: Sequence[StepOutcome]) -> str:

@@ -1,34 +1,35 @@
-"""Steps: what an automation does, one after another."""
+"""Steps that send: an email, a text message."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from fixlify.domain.durations import Duration
-from fixlify.domain.models import Frozen
-
-StepId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower-case letters, digits, ``-`` and ``_``; unique within its automation."""
-
-
-class Recipient(StrEnum):
-    """Who a message goes to."""
-
-    CLIENT = "client"
-    TECHNICIAN = "technician"
+from fixlify.domain.rules import MessageClass
+from fixlify.domain.steps.base import StepBase
+from fixlify.domain.steps.recipients import Recipient, SendTo
 
 
-class SendEmail(Frozen):
+class _Sends(StepBase):
+    """Whom a message goes to, which rules it is under, and how long it may be held by them.
+
+    ``message_class`` is the automation's unless given. ``good_for`` counts from the moment the
+    message is written; held for longer it is skipped.
+    """
+
+    to: SendTo = Recipient.CLIENT
+    template: str | None = None
+    message_class: MessageClass | None = None
+    good_for: Duration | None = None
+
+
+class SendEmail(_Sends):
     """Send one email: a shipped ``template``, or ``subject`` and ``text`` (and ``html``)."""
 
     type: Literal["send_email"] = "send_email"
-    id: StepId | None = None
-    to: Recipient = Recipient.CLIENT
-    template: str | None = None
     subject: str | None = None
     text: str | None = None
     html: str | None = None
@@ -46,13 +47,10 @@ class SendEmail(Frozen):
         return self
 
 
-class SendSms(Frozen):
+class SendSms(_Sends):
     """Send one text message: a shipped ``template``, or the ``text`` itself."""
 
     type: Literal["send_sms"] = "send_sms"
-    id: StepId | None = None
-    to: Recipient = Recipient.CLIENT
-    template: str | None = None
     text: str | None = None
 
     @model_validator(mode="after")
@@ -60,15 +58,3 @@ class SendSms(Frozen):
         if (self.template is None) == (not self.text):
             raise PydanticCustomError("content", "give either a 'template' or a 'text'")
         return self
-
-
-class Wait(Frozen):
-    """Wait on a durable timer; the run survives restarts and deploys meanwhile."""
-
-    type: Literal["wait"] = "wait"
-    id: StepId | None = None
-    for_: Annotated[Duration, Field(alias="for")]
-
-
-Step = Annotated[SendEmail | SendSms | Wait, Field(discriminator="type")]
-"""One thing an automation does; ``type`` says which."""

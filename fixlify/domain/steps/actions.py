@@ -1,0 +1,93 @@
+"""Steps that act on other systems and on the business's own records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from fixlify.domain.durations import Duration
+from fixlify.domain.events import SubjectType
+from fixlify.domain.names import did_you_mean
+from fixlify.domain.steps.base import StepBase
+
+WRITABLE: Final[Mapping[SubjectType, frozenset[str]]] = MappingProxyType(
+    {
+        SubjectType.JOB: frozenset({"status", "tags", "lead_source", "description"}),
+        SubjectType.CLIENT: frozenset({"tags", "lead_source"}),
+        SubjectType.ESTIMATE: frozenset({"status"}),
+        SubjectType.INVOICE: frozenset({"status"}),
+        SubjectType.TASK: frozenset({"status", "description"}),
+    }
+)
+"""What an automation may write: nothing that money, time, people or consent hang on."""
+
+
+class CallWebhook(StepBase):
+    """Send the facts to an address on the web, signed, until it takes them.
+
+    ``url`` is https; where it leads is looked at when the call is made. ``fields`` names the
+    facts that go along, beside the ids; none unless named.
+    """
+
+    type: Literal["call_webhook"] = "call_webhook"
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    fields: tuple[str, ...] = ()
+    timeout: Duration | None = None
+
+
+class UpdateRecord(StepBase):
+    """Write fields of the record the run is about, or of one it belongs to (``job``, …)."""
+
+    type: Literal["update_record"] = "update_record"
+    record: SubjectType | None = None
+    set: dict[str, JsonValue] = Field(default_factory=dict)
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _writes_something(self) -> UpdateRecord:
+        if not (self.set or self.add_tags or self.remove_tags):
+            raise PydanticCustomError("update", "give 'set', 'add_tags' or 'remove_tags'")
+        return self
+
+    @field_validator("record")
+    @classmethod
+    def _is_writable(cls, record: SubjectType | None) -> SubjectType | None:
+        if record is not None and record not in WRITABLE:
+            raise PydanticCustomError(
+                "update",
+                "an automation never writes a {record}; it may write: {records}",
+                {"record": record.value, "records": ", ".join(sorted(WRITABLE))},
+            )
+        return record
+
+    @field_validator("set")
+    @classmethod
+    def _fields_are_writable(cls, values: dict[str, Any]) -> dict[str, Any]:
+        known = frozenset().union(*WRITABLE.values())
+        for name in values:
+            if name not in known:
+                raise PydanticCustomError(
+                    "update",
+                    "an automation may not write '{name}'; {hint}",
+                    {"name": name, "hint": did_you_mean(name, known)},
+                )
+        return values
+
+
+class CreateTask(StepBase):
+    """Enter a task for a member of staff, about the same client and job.
+
+    ``title`` and ``description`` may use variables as texts do. ``assign_to`` is the job's
+    technician, the owner, or nobody.
+    """
+
+    type: Literal["create_task"] = "create_task"
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    description: str | None = None
+    assign_to: Literal["technician", "owner"] | None = None
+    due_in: Duration | None = None
