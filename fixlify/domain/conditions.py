@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -198,6 +199,32 @@ Condition = Annotated[
 
 for _model in (AllOf, AnyOf, NotOf):
     _model.model_rebuild()
+
+
+# Whose values are a person's: what is said of a run travels into its history.
+_PERSONAL = re.compile(
+    r"(client|technician)\.(name|first_name|last_name|company|email|phone|address)"
+    r"|job\.address|(job|estimate|task)\.(title|description)|sms\..*|event\..*"
+)
+
+
+def satisfied(condition: AllOf | AnyOf | NotOf | Check, facts: Facts) -> str:
+    """Return which parts of a condition that holds make it hold, with the values found.
+
+    The value of a personal field is left out: its condition alone is named.
+    """
+    match condition:
+        case Check() if _PERSONAL.fullmatch(condition.field):
+            return _described(condition)
+        case Check():
+            return f"{_described(condition)} (it is {_shown(facts.lookup(condition.field))})"
+        case AllOf():
+            return " and ".join(satisfied(part, facts) for part in condition.all) or "always"
+        case AnyOf():
+            holding = [part for part in condition.any if part.holds(facts)]
+            return " and ".join(satisfied(part, facts) for part in holding)
+        case NotOf():
+            return _described(condition)
 
 
 def _described(condition: AllOf | AnyOf | NotOf | Check) -> str:
