@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered UUIDs, and the workflow id that makes a start unique."""
+"""Identifiers: time-ordered UUIDs, and the workflow ids that make a start unique."""
 
 from __future__ import annotations
 
@@ -24,8 +24,27 @@ def new_id() -> UUID:
 
 
 WORKFLOW_PREFIX = "automation/"
+_REDRIVE = "~"
 
 
-def workflow_id(execution_id: UUID) -> str:
-    """Return the one workflow id an execution may have."""
-    return f"{WORKFLOW_PREFIX}{execution_id}"
+def workflow_id(execution_id: UUID, redrives: int = 0) -> str:
+    """Return the one workflow id an execution may have after it was redriven *redrives* times."""
+    redrive = f"{_REDRIVE}{redrives}" if redrives else ""
+    return f"{WORKFLOW_PREFIX}{execution_id}{redrive}"
+
+
+def execution_of(workflow_id: str) -> UUID | None:
+    """Return the execution whose workflow has this id; None where it is none of ours."""
+    if not workflow_id.startswith(WORKFLOW_PREFIX):
+        return None
+    try:
+        return UUID(workflow_id.removeprefix(WORKFLOW_PREFIX).partition(_REDRIVE)[0])
+    except ValueError:
+        return None
+
+
+def redrives_of(workflow_id: str) -> int:
+    """Return how often the execution of this workflow id had been redriven; 0 for any other id."""
+    redrives = workflow_id.rpartition(_REDRIVE)[2]
+    # Digits of other scripts are digits, too.
+    return int(redrives) if redrives.isdecimal() and redrives.isascii() else 0

@@ -7,7 +7,7 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from fixlify.domain.ids import new_id, workflow_id
+from fixlify.domain.ids import execution_of, new_id, redrives_of, workflow_id
 
 
 def test_an_id_is_laid_out_as_version_7() -> None:
@@ -62,6 +62,33 @@ def test_later_ids_sort_after_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> N
     assert [str(each) for each in made] == sorted(str(each) for each in made)
 
 
+EXECUTION = UUID("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
+
+
 def test_an_execution_has_one_workflow_id() -> None:
-    execution = UUID("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
-    assert workflow_id(execution) == "automation/017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+    assert workflow_id(EXECUTION) == "automation/017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+
+
+def test_each_redrive_has_a_workflow_id_of_its_own() -> None:
+    assert workflow_id(EXECUTION, 1) == "automation/017f22e2-79b0-7cc3-98c4-dc0c0c07398f~1"
+    assert len({workflow_id(EXECUTION, redrives) for redrives in range(20)}) == 20
+
+
+@pytest.mark.parametrize("redrives", [0, 1, 12])
+def test_a_workflow_id_tells_its_execution_and_its_redrive(redrives: int) -> None:
+    written = workflow_id(EXECUTION, redrives)
+    assert (execution_of(written), redrives_of(written)) == (EXECUTION, redrives)
+
+
+@pytest.mark.parametrize(
+    "other", ["", "automation/", "automation/by-hand", "by-hand~1", "sweep/1", str(EXECUTION)]
+)
+def test_a_workflow_of_another_name_is_of_no_execution(other: str) -> None:
+    assert execution_of(other) is None
+
+
+@pytest.mark.parametrize(
+    "other", ["", "automation/by-hand", f"automation/{EXECUTION}", "a~b", "a~²"]
+)
+def test_a_workflow_that_is_no_redrive_counts_none(other: str) -> None:
+    assert redrives_of(other) == 0
