@@ -102,6 +102,7 @@ class EventRow(Table):
             postgresql_where=text("processed_at IS NULL AND automation_id IS NOT NULL"),
         ),
         Index(None, "organization_id", "id"),
+        Index("automation_events_subject_idx", "organization_id", "subject_id", "id"),
         Index(
             "automation_events_occurrence_idx",
             "automation_id",

@@ -60,6 +60,8 @@ class ExecutionRow(Table):
         Index(None, "organization_id", "created_at"),
         # Analytics are recomputed for the days whose executions ended lately.
         Index(None, "completed_at"),
+        # What came of all that happened to a subject.
+        Index("automation_execution_logs_about_idx", "organization_id", "subject_id", "created_at"),
         # Who is to be told of an event.
         Index(
             "automation_execution_logs_subject_idx",
