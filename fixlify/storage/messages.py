@@ -134,8 +134,12 @@ _ADDRESS_REMOVED = """
      coalesce(btrim(CASE m.channel WHEN 'email' THEN c.email ELSE c.phone END), '') = '')
 """
 
-# What a sweep found grows stale: its message may wait as long as its run could wait to begin.
-_TOO_LATE = "clock_timestamp() > m.created_at + (e.good_until - e.occurred_at)"
+# What a sweep found grows stale: its message may wait as long as its run could wait to begin. What
+# somebody did has that limit for its beginning alone.
+_TOO_LATE = """
+    (clock_timestamp() > m.created_at + (e.good_until - e.occurred_at)
+     AND NOT starts_with(e.occurrence_key, 'event/'))
+"""
 
 # The last look, in the same statement that takes the message. Of two attempts, one finds it
 # waiting; the other finds nothing and must read what became of it.

@@ -244,7 +244,8 @@ class TestTheLastLook:
         """Its provider was away, or a stop stood; the visit it reminds of may be over by now."""
         message = await book.enter()
         await book.office.query(
-            "UPDATE automation_execution_logs SET good_until = occurred_at + interval '90 minutes'"
+            "UPDATE automation_execution_logs SET occurrence_key = 'appointment_reminder/J-1',"
+            " good_until = occurred_at + interval '90 minutes'"
         )
         await book.office.query(f"UPDATE messages SET created_at = now() - interval '{waited}'")
         claim = await book.claim(message)
@@ -447,7 +448,8 @@ class TestStopped:
             ("DELETE FROM jobs", MessageStatus.CANCELLED),
             (
                 "UPDATE automation_execution_logs"
-                " SET good_until = occurred_at + interval '1 microsecond'",
+                " SET occurrence_key = 'appointment_reminder/J-1',"
+                " good_until = occurred_at + interval '1 microsecond'",
                 MessageStatus.CANCELLED,
             ),
         ],
