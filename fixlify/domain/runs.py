@@ -185,8 +185,8 @@ class View(Message):
 
     Of a ``wait_until``: ``until`` is its moment, None where there is none; ``late`` says why
     what follows is to be skipped; what follows is worth nothing after ``good_until``. Of a
-    ``branch``: ``holds``, with the values in ``because``. Of a ``wait_for_event``:
-    ``event_id``, the one it waited for. ``ending`` is set where the run is over.
+    ``branch``: whether it ``holds``. Of a ``wait_for_event``: ``event_id``, the one it waited
+    for. ``ending`` is set where the run is over.
     """
 
     ending: Ending | None = None
@@ -194,7 +194,6 @@ class View(Message):
     late: str | None = None
     good_until: datetime | None = None
     holds: bool | None = None
-    because: str | None = None
     event_id: int | None = None
 
 
@@ -257,13 +256,14 @@ class SendRequest(Message):
 class SendReceipt(Message):
     """What became of a message. ``reason`` is set unless it was sent.
 
-    A held one may be tried again at ``until``, where that is known. ``ending`` is set where
-    the run is over with it.
+    A held one may be tried again at ``until``, where that is known. One that is ``late`` was
+    cancelled for that alone: the run goes on. ``ending`` is set where the run is over with it.
     """
 
     status: MessageStatus
     reason: str | None = None
     until: datetime | None = None
+    late: bool = False
     ending: Ending | None = None
 
 
@@ -302,9 +302,7 @@ def run_status(
     A failed or unknown step makes it failed, whatever ended it. A run that did nothing of
     what it was to do is skipped; nothing else is completed.
     """
-    explained = [
-        f"{o.step_id}: {o.reason}" for o in outcomes if o.reason and o.kind is not StepKind.BRANCH
-    ]
+    explained = [f"{o.step_id}: {o.reason}" for o in outcomes if o.reason]
     reasons = "; ".join([*explained, *([ending.reason] if ending else [])]) or None
     statuses = {outcome.status for outcome in outcomes}
     if statuses & {StepStatus.FAILED, StepStatus.UNKNOWN}:

@@ -82,7 +82,7 @@ async def claim_events(connection: AsyncConnection, batch: int) -> ClaimedEvents
     claim = {"batch": batch, "swept": SWEPT_PER_BATCH, "known": _KNOWN}
     for row in (await connection.execute(_CLAIM, claim)).mappings():
         try:
-            events.append(_event(row))
+            events.append(read_event(row))
         except (ValueError, AttributeError) as error:
             unreadable[row["id"]] = f"unreadable: {row['event_type']}: {type(error).__name__}"
     return ClaimedEvents(events, unreadable)
@@ -95,7 +95,12 @@ async def mark_processed(connection: AsyncConnection, outcomes: Mapping[int, str
         await connection.execute(_MARK_PROCESSED, {"done": json.dumps(done)})
 
 
-def _event(row: Mapping[Any, Any]) -> Event:
+def read_event(row: Mapping[Any, Any]) -> Event:
+    """Return the event of a row that has its columns.
+
+    Raises:
+        ValueError, AttributeError: It is no event this code knows.
+    """
     data = row["data"]
     if not isinstance(data, dict):
         raise ValueError("data is no object")
