@@ -2,7 +2,9 @@
 
     FixlifyError
     ├── ConfigurationError          a setting is missing or wrong
+    ├── WebhookAddressError         a URL that no webhook may go to
     ├── DefinitionError             an automation that cannot be stored (carries its Problems)
+    ├── RulesUnreadableError        an organization's stored rules make no sense
     ├── EventsRefusedError          events reported from outside (carries their Problems)
     │   └── TooManyEventsError      more of them than one request may hold
     ├── RequestChangedError         an idempotency key was used for another request
@@ -33,6 +35,10 @@ class ConfigurationError(FixlifyError):
     """A setting is missing or wrong; the message names the variable."""
 
 
+class WebhookAddressError(FixlifyError):
+    """No webhook may go to this URL; the message says what to change, and quotes no path."""
+
+
 class NotFoundError(FixlifyError):
     """Nothing has this name; ``nearest`` is the closest one that exists, or None."""
 
@@ -59,6 +65,18 @@ class DefinitionError(FixlifyError):
         self.source = source
         self.problems = problems
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class RulesUnreadableError(FixlifyError):
+    """An organization's stored rules make no sense; whatever a rule could bind must wait."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        told = "; ".join(map(str, problems))
+        super().__init__(
+            f"the organization's rules cannot be read ({told}); "
+            "store them anew with `fixlify rules apply FILE`"
+        )
 
 
 class EventsRefusedError(FixlifyError):

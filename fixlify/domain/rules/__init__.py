@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from fixlify.domain.rules.caps import caps_that_bind, hold_for_cap
+from fixlify.domain.rules.days_off import Holidays
+from fixlify.domain.rules.hours import Hold, hold_for_hours
 from fixlify.domain.rules.model import (
     Cap,
-    Holidays,
+    Channel,
     MessageClass,
     RuleOverrides,
     Rules,
-    TimeSpan,
+    effective_rules,
 )
+from fixlify.domain.rules.spans import TimeSpan
 
-__all__ = ["Cap", "Holidays", "MessageClass", "RuleOverrides", "Rules", "TimeSpan"]
+__all__ = [
+    "Cap",
+    "Channel",
+    "Hold",
+    "Holidays",
+    "MessageClass",
+    "RuleOverrides",
+    "Rules",
+    "TimeSpan",
+    "caps_that_bind",
+    "effective_rules",
+    "hold_for_cap",
+    "hold_for_hours",
+]
