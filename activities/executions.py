@@ -6,6 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import usable_data
+from fixlify.domain.ids import redrives_of
 from fixlify.domain.planning import plan_steps
 from fixlify.domain.runs import (
     AutomationRun,
@@ -63,7 +64,7 @@ class ExecutionActivities:
     async def record_progress(self, progress: RunProgress) -> None:
         """Write the steps done so far and what the run waits for; a second call is harmless."""
         async with usable_data(), self._database.statement() as connection:
-            await record_progress(connection, progress)
+            await record_progress(connection, progress, redrives=_redrives())
 
     @activity.defn(name="withdraw_message")
     async def withdraw_message(self, withdrawal: Withdrawal) -> SendReceipt:
@@ -77,4 +78,9 @@ class ExecutionActivities:
     async def record_outcome(self, outcome: RunOutcome) -> None:
         """Write how the run ended; the first outcome stands, a second call changes nothing."""
         async with self._database.statement() as connection:
-            await finish_execution(connection, outcome)
+            await finish_execution(connection, outcome, redrives=_redrives())
+
+
+def _redrives() -> int:
+    # A retried call must not end the run that a person has meanwhile set going anew.
+    return redrives_of(activity.info().workflow_id or "")

@@ -67,7 +67,7 @@ class Launcher:
                     AutomationRun(
                         execution_id=execution.id, organization_id=execution.organization_id
                     ),
-                    id=workflow_id(execution.id),
+                    id=workflow_id(execution.id, execution.redrives),
                     task_queue=queues.AUTOMATIONS,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from fixlify import temporal
-from fixlify.domain.ids import WORKFLOW_PREFIX
+from fixlify.domain.ids import WORKFLOW_PREFIX, execution_of, redrives_of, workflow_id
 from fixlify.domain.runs import ExecutionStatus, RunOutcome
 from fixlify.storage.database import Database
 from fixlify.storage.executions import finish_execution, open_executions
@@ -73,19 +73,19 @@ class Reconciler:
             f"CloseTime > '{since}'"
         )
         ended = {
-            outcome.execution_id: workflow.id
+            (outcome.execution_id, redrives_of(workflow.id))
             async for workflow in self._client.list_workflows(query)
             if (outcome := _outcome(workflow)) is not None
         }
         async with self._database.statement() as connection:
-            left_open = await open_executions(connection, list(ended))
+            left_open = await open_executions(connection, ended)
         closed = 0
-        for execution_id in left_open:
+        for execution_id, redrives in left_open:
             # A reset ends one run and begins another; the newest one tells.
-            newest = await self._client.get_workflow_handle(ended[execution_id]).describe()
-            if (outcome := _outcome(newest)) is not None:
+            handle = self._client.get_workflow_handle(workflow_id(execution_id, redrives))
+            if (outcome := _outcome(await handle.describe())) is not None:
                 async with self._database.statement() as connection:
-                    closed += await finish_execution(connection, outcome)
+                    closed += await finish_execution(connection, outcome, redrives=redrives)
         if closed:
             _log.warning("Executions were closed after their workflows.", count=closed)
         return closed
@@ -94,16 +94,17 @@ class Reconciler:
 def _outcome(workflow: WorkflowExecution) -> RunOutcome | None:
     """Return what the end of *workflow* means; None when it goes on, ended well, or is not ours."""
     organization = workflow.typed_search_attributes.get(temporal.ORGANIZATION)
-    if workflow.status not in _ENDINGS or organization is None:
+    execution_id = execution_of(workflow.id)
+    if workflow.status not in _ENDINGS or organization is None or execution_id is None:
         return None
     status, reason = _ENDINGS[workflow.status]
     try:
         return RunOutcome(
-            execution_id=UUID(workflow.id.removeprefix(WORKFLOW_PREFIX)),
+            execution_id=execution_id,
             organization_id=UUID(organization),
             status=status,
             reason=reason,
         )
     except ValueError:
-        # Started by hand under a name of its own; no execution of ours.
+        # Started by hand for a name of its own; no execution of ours.
         return None

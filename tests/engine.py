@@ -62,13 +62,15 @@ class Engine:
         await self.relay_everything()
         for execution in await self._office.executions():
             if execution["status"] != "skipped":
-                await self.handle(execution["id"]).result()
+                await self.handle(execution["id"], execution["redrives"]).result()
         return await self._office.executions()
 
-    def handle(self, execution_id: UUID) -> WorkflowHandle[AutomationWorkflow, RunOutcome]:
+    def handle(
+        self, execution_id: UUID, redrives: int = 0
+    ) -> WorkflowHandle[AutomationWorkflow, RunOutcome]:
         """Return the handle of an execution's workflow."""
         return self.client.get_workflow_handle_for(
-            AutomationWorkflow.run, workflow_id(execution_id)
+            AutomationWorkflow.run, workflow_id(execution_id, redrives)
         )
 
 

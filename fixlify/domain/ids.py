@@ -44,7 +44,7 @@ def execution_of(workflow_id: str) -> UUID | None:
 
 
 def redrives_of(workflow_id: str) -> int:
-    """Return how often the execution of this workflow id had been redriven; 0 for any other id."""
-    redrives = workflow_id.rpartition(_REDRIVE)[2]
+    """Return how often its execution was redriven before the workflow with this id began."""
+    redrives = workflow_id.partition(_REDRIVE)[2]
     # Digits of other scripts are digits, too.
     return int(redrives) if redrives.isdecimal() and redrives.isascii() else 0

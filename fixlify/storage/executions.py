@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.events import SubjectType
+from fixlify.domain.ids import redrives_of
 from fixlify.domain.runs import ExecutionStatus, RunOutcome, RunProgress, StepOutcome
 
 DUPLICATE_WINDOW = timedelta(seconds=30)
@@ -55,7 +56,10 @@ class NewExecution:
 
 @dataclass(frozen=True, slots=True)
 class PendingExecution:
-    """What a launch needs to know, and what the Temporal Web UI shows; nothing personal."""
+    """What a launch needs to know, and what the Temporal Web UI shows; nothing personal.
+
+    ``redrives`` is how often a person set it going again: each time it has another workflow.
+    """
 
     id: UUID
     organization_id: UUID
@@ -65,11 +69,12 @@ class PendingExecution:
     trigger_type: str
     subject_type: str
     subject_id: str
+    redrives: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BegunExecution:
-    """An execution whose run may go on."""
+    """An execution whose run may go on; ``done`` is what stands of the runs before a redrive."""
 
     automation_id: UUID
     version: int
@@ -138,7 +143,8 @@ _INSERT = text("""
 # again after a while, in case Temporal lost it. Launching twice starts one workflow.
 _LAUNCHABLE = text("""
     SELECT e.id, e.organization_id, e.automation_id, a.name AS automation,
-           e.automation_version AS version, e.trigger_type, e.subject_type, e.subject_id
+           e.automation_version AS version, e.trigger_type, e.subject_type, e.subject_id,
+           e.redrives
     FROM automation_execution_logs e
     JOIN automation_workflows a ON a.id = e.automation_id
     WHERE e.status = 'pending'
@@ -167,7 +173,8 @@ _MARK_LAUNCHED = text("""
 """)
 
 # The first workflow to come takes the row; a second one, whatever started it, loses. The same
-# workflow asking again is let through: a retried activity, or a run begun anew by a reset.
+# workflow asking again is let through: a retried activity, or a run begun anew by a reset. One of
+# before a redrive comes too late for good.
 _BEGIN = text("""
     UPDATE automation_execution_logs e
     SET status = CASE e.status WHEN 'pending' THEN 'running' ELSE e.status END,
@@ -178,22 +185,35 @@ _BEGIN = text("""
     WHERE e.id = :id
       AND e.organization_id = :organization_id
       AND v.automation_id = e.automation_id AND v.version = e.automation_version
+      AND e.redrives = :redrives
       AND (e.status = 'pending' OR (e.status IN ('running', 'waiting')
                                     AND e.workflow_id = :workflow_id))
     RETURNING e.automation_id, e.automation_version, e.subject_type, e.subject_id, v.pinned
 """)
 
+# What the runs before a redrive completed, or may have: none of it is done again.
+_DONE = text("""
+    SELECT step_id, position, kind, status, reason, message_id, result
+    FROM automation_step_logs
+    WHERE execution_id = :id AND status IN ('completed', 'unknown')
+    ORDER BY position
+""")
+
 _OPEN = text("""
-    SELECT id FROM automation_execution_logs
-    WHERE id = ANY(:ids) AND status IN ('pending', 'running', 'waiting')
+    SELECT e.id, e.redrives
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:redrives AS integer[])) AS asked (id, redrives)
+    JOIN automation_execution_logs e ON e.id = asked.id AND e.redrives = asked.redrives
+    WHERE e.status IN ('pending', 'running', 'waiting')
 """)
 
 _STANDING = text("""
-    SELECT status FROM automation_execution_logs
+    SELECT status, redrives FROM automation_execution_logs
     WHERE id = :id AND organization_id = :organization_id
 """)
 
-# Nothing of an execution that has ended is written: what happened first stands.
+# Nothing of an execution that has ended is written: what happened first stands. Nor does a run
+# of before a redrive write any more.
+_ITS_RUN = "(CAST(:redrives AS integer) IS NULL OR redrives = CAST(:redrives AS integer))"
 _WRITE_STEPS = """
     steps AS (
         INSERT INTO automation_step_logs
@@ -215,6 +235,7 @@ _PROGRESS = text(f"""
         UPDATE automation_execution_logs
         SET status = 'waiting', waiting_for = :waiting_for
         WHERE id = :id AND organization_id = :organization_id AND status IN ('running', 'waiting')
+          AND {_ITS_RUN}
         RETURNING id, organization_id
     ), {_WRITE_STEPS}
     SELECT id FROM execution
@@ -231,7 +252,7 @@ _FINISH = text(f"""
             waiting_for = NULL,
             completed_at = clock_timestamp()
         WHERE id = :id AND organization_id = :organization_id
-          AND status IN ('pending', 'running', 'waiting')
+          AND status IN ('pending', 'running', 'waiting') AND {_ITS_RUN}
         RETURNING id, organization_id
     ), {_WRITE_STEPS},
     abandoned AS (
@@ -341,6 +362,7 @@ async def begin_execution(
 
     A second call by the same workflow returns the same.
     """
+    redrives = redrives_of(workflow_id)
     result = await connection.execute(
         _BEGIN,
         {
@@ -348,6 +370,7 @@ async def begin_execution(
             "organization_id": organization_id,
             "workflow_id": workflow_id,
             "run_id": run_id,
+            "redrives": redrives,
         },
     )
     row = result.mappings().one_or_none()
@@ -358,15 +381,31 @@ async def begin_execution(
             subject_type=SubjectType(row["subject_type"]),
             subject_id=row["subject_id"],
             pinned=PinnedDefinition.model_validate(row["pinned"]),
+            done=await _done(connection, execution_id) if redrives else (),
         )
-    standing = await connection.scalar(
+    result = await connection.execute(
         _STANDING, {"id": execution_id, "organization_id": organization_id}
     )
-    return f"the execution is already {standing}" if standing else "there is no such execution"
+    standing = result.one_or_none()
+    if standing is None:
+        return "there is no such execution"
+    if standing.redrives != redrives:
+        return "the execution was redriven, and has another workflow now"
+    return f"the execution is already {standing.status}"
 
 
-async def record_progress(connection: AsyncConnection, progress: RunProgress) -> None:
-    """Write the steps so far and mark the execution as waiting; repeating it changes nothing."""
+async def _done(connection: AsyncConnection, execution_id: UUID) -> tuple[StepOutcome, ...]:
+    rows = await connection.execute(_DONE, {"id": execution_id})
+    return tuple(StepOutcome.model_validate(dict(row)) for row in rows.mappings())
+
+
+async def record_progress(
+    connection: AsyncConnection, progress: RunProgress, *, redrives: int | None = None
+) -> None:
+    """Write the steps so far and mark the execution as waiting; repeating it changes nothing.
+
+    Nothing is written where the execution was redriven since; None as *redrives* writes anyway.
+    """
     await connection.execute(
         _PROGRESS,
         {
@@ -374,12 +413,17 @@ async def record_progress(connection: AsyncConnection, progress: RunProgress) ->
             "organization_id": progress.organization_id,
             "steps": _steps(progress.outcomes),
             "waiting_for": progress.waiting_for,
+            "redrives": redrives,
         },
     )
 
 
-async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> bool:
+async def finish_execution(
+    connection: AsyncConnection, outcome: RunOutcome, *, redrives: int | None = None
+) -> bool:
     """Write the steps and the outcome; the first outcome stands, a second changes nothing.
+
+    Nothing is written where the execution was redriven since; None as *redrives* writes anyway.
 
     Returns:
         Whether this was the first.
@@ -394,15 +438,23 @@ async def finish_execution(connection: AsyncConnection, outcome: RunOutcome) -> 
             "status": outcome.status.value,
             "reason": None if failed else outcome.reason,
             "error_message": outcome.reason if failed else None,
+            "redrives": redrives,
         },
     )
     return result.rowcount == 1
 
 
-async def open_executions(connection: AsyncConnection, ids: Sequence[UUID]) -> list[UUID]:
-    """Return those of *ids* whose execution has no outcome yet."""
-    result = await connection.execute(_OPEN, {"ids": list(ids)})
-    return list(result.scalars())
+async def open_executions(
+    connection: AsyncConnection, runs: Collection[tuple[UUID, int]]
+) -> list[tuple[UUID, int]]:
+    """Return those of *runs*, by execution and redrive, whose execution has no outcome yet.
+
+    A run of before the latest redrive has one.
+    """
+    result = await connection.execute(
+        _OPEN, {"ids": [id_ for id_, _ in runs], "redrives": [redrives for _, redrives in runs]}
+    )
+    return [(row.id, row.redrives) for row in result]
 
 
 def _as_json(value: Any) -> Any:

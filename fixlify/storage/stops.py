@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.errors import StaleWorkError
+from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import MessageStatus, SendReceipt
 
 STALE_AFTER: Final = timedelta(hours=24)
@@ -49,8 +50,8 @@ class Resumption:
     """What a resume did.
 
     ``lifted`` is the stop that stood, or None. ``standing`` are the stops that still hold some
-    of what was asked for. ``executions`` and ``messages`` go on; ``runs`` are the executions
-    whose workflow holds a message and is to be woken.
+    of what was asked for. ``executions`` and ``messages`` go on; ``runs`` are the ids of the
+    workflows that hold a message and are to be woken.
     """
 
     lifted: Stop | None
@@ -59,7 +60,7 @@ class Resumption:
     messages: int
     cancelled_executions: int
     cancelled_messages: int
-    runs: tuple[UUID, ...]
+    runs: tuple[str, ...]
 
 
 _STOP = text("""
@@ -127,7 +128,7 @@ _WAKE = text(f"""
     UPDATE automation_execution_logs e SET status = 'running', waiting_for = NULL
     FROM held
     WHERE e.id = held.execution_id AND e.status IN ('running', 'waiting')
-    RETURNING e.id
+    RETURNING e.id, e.redrives
 """)  # noqa: S608 - a constant of this module
 
 _FREED_WORK = text(f"""
@@ -265,15 +266,15 @@ async def resume_automations(
 
 async def wake_held_runs(
     connection: AsyncConnection, organization_id: UUID | None
-) -> tuple[UUID, ...]:
+) -> tuple[str, ...]:
     """Let the runs of one organization, or of all, go on whose message no stop holds any more.
 
     Returns:
-        Their executions; each is to be told. A resume has done this. Done again after its
+        The ids of their workflows; each is to be told. A resume has done this. Done again after its
         commit, it finds what came to be held in between.
     """
     woken = await connection.execute(_WAKE, {"organization_id": organization_id})
-    return tuple(woken.scalars())
+    return tuple(workflow_id(run.id, run.redrives) for run in woken)
 
 
 async def withdraw_message(

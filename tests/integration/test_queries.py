@@ -36,6 +36,7 @@ OUTCOME: Final = {
     "reason": None,
     "error_message": None,
     "waiting_for": None,
+    "redrives": 0,
     "steps": json.dumps([]),
 }
 TWENTY_JOBS: Final = {"organizations": [COMPANY] * 20, "ids": [f"J-{n * 50}" for n in range(20)]}
@@ -74,10 +75,11 @@ ENGINE: Final[dict[str, Reads]] = {
     ),
     "executions._EXPIRE": Reads({}, {"automation_execution_logs_pending_idx"}),
     "executions._MARK_LAUNCHED": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
-    "executions._OPEN": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
+    "executions._OPEN": Reads({"ids": [ROW], "redrives": [0]}, {"automation_execution_logs_pkey"}),
+    "executions._DONE": Reads({"id": ROW}, {"automation_step_logs_pkey"}),
     "executions._STANDING": Reads(EXECUTION, {"automation_execution_logs_pkey"}),
     "executions._BEGIN": Reads(
-        {**EXECUTION, "workflow_id": "x", "run_id": "x"},
+        {**EXECUTION, "workflow_id": "x", "run_id": "x", "redrives": 0},
         {"automation_execution_logs_pkey", "automation_workflow_versions_pkey"},
     ),
     "executions._PROGRESS": Reads(OUTCOME, {"automation_execution_logs_pkey"}),

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from devstack.postgres import EmbeddedPostgres
 from fixlify.domain.errors import StaleWorkError
-from fixlify.domain.ids import new_id
+from fixlify.domain.ids import execution_of, new_id
 from fixlify.domain.runs import MessageStatus, RunOutcome
 from fixlify.storage.database import Database
 from fixlify.storage.executions import finish_execution, launchable_executions
@@ -208,7 +208,7 @@ async def test_what_was_held_goes_on_after_a_resume(
     assert (resumption.executions, resumption.messages, resumption.standing) == (1, 1, ())
     woken = await office.query(
         "SELECT id, status, waiting_for FROM automation_execution_logs WHERE id = ANY(%s)",
-        list(resumption.runs),
+        [execution_of(run) for run in resumption.runs],
     )
     assert [(each["status"], each["waiting_for"]) for each in woken] == [("running", None)]
     assert await claim(engine_database, office, message) == "sending"

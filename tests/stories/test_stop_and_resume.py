@@ -15,6 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
+from fixlify.domain.ids import workflow_id
 from fixlify.storage.database import Database
 from fixlify.storage.stops import Resumption, resume_automations, stop_automations
 from starter.release import release_runs
@@ -123,7 +124,7 @@ async def test_a_release_while_the_stop_stands_sends_nothing(
     await office.query(
         "UPDATE automation_execution_logs SET status = 'running', waiting_for = NULL"
     )
-    await release_runs(engine.client, [execution_id])
+    await release_runs(engine.client, [workflow_id(execution_id)])
 
     async def holds_again() -> bool:
         (execution,) = await office.executions()
@@ -133,7 +134,7 @@ async def test_a_release_while_the_stop_stands_sends_nothing(
     assert not mail.messages
 
     await resume(engine_database, office)
-    await release_runs(engine.client, [execution_id])
+    await release_runs(engine.client, [workflow_id(execution_id)])
     await engine.settled()
     assert len(mail.messages) == 1
 
@@ -180,7 +181,7 @@ async def test_a_run_that_is_reset_while_it_holds_holds_again(
     )
 
     await resume(engine_database, office)
-    await release_runs(engine.client, [execution_id])
+    await release_runs(engine.client, [workflow_id(execution_id)])
     (execution,) = await engine.settled()
 
     assert execution["status"] == "completed"

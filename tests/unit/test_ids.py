@@ -88,7 +88,7 @@ def test_a_workflow_of_another_name_is_of_no_execution(other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", ["", "automation/by-hand", f"automation/{EXECUTION}", "a~b", "a~²"]
+    "other", ["", "automation/by-hand", f"automation/{EXECUTION}", "12", "a~b", "a~²"]
 )
 def test_a_workflow_that_is_no_redrive_counts_none(other: str) -> None:
     assert redrives_of(other) == 0
