@@ -16,7 +16,7 @@ from fixlify.domain.automation import (
 )
 from fixlify.domain.errors import DefinitionError, NotFoundError, Problem
 from fixlify.domain.names import did_you_mean, nearest
-from fixlify.domain.steps import SendEmail, SendSms
+from fixlify.domain.steps import SendEmail, SendSms, placed_steps
 from fixlify.rendering import check_template, shipped_templates
 from fixlify.storage.automations import (
     Applied,
@@ -42,9 +42,9 @@ def validate_definition(source: str, data: Any) -> PinnedDefinition:
     templates = shipped_templates()
     problems = [
         problem
-        for place, step in enumerate(definition.steps)
+        for path, step in placed_steps(definition.steps)
         if isinstance(step, SendEmail | SendSms)
-        for problem in _template_problems(place, step, definition, templates)
+        for problem in _template_problems(path, step, definition, templates)
     ]
     if problems:
         raise DefinitionError(source, problems)
@@ -91,12 +91,11 @@ def no_such_automation(name: str, names: Sequence[str]) -> NotFoundError:
 
 
 def _template_problems(
-    place: int,
+    path: str,
     step: SendEmail | SendSms,
     definition: AutomationDefinition,
     templates: Mapping[str, TemplateSource],
 ) -> list[Problem]:
-    path = f"steps[{place}]"
     if step.template is not None and step.template not in templates:
         hint = did_you_mean(step.template, templates)
         return [Problem(f"{path}.template", f"unknown template '{step.template}'; {hint}")]

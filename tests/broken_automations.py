@@ -65,8 +65,35 @@ BROKEN: Final = [
     Broken(
         "two steps with one id",
         _thanks("  - {id: a, type: wait, for: 1h}\n  - {id: a, type: wait, for: 1h}"),
-        "steps",
+        "steps[1]",
         "two steps have the id 'a'",
+    ),
+    Broken(
+        "template inside a branch",
+        _thanks(
+            "  - {type: wait, for: 1h}\n"
+            "  - type: branch\n"
+            "    if: {field: job.total, operator: greater_than, value: 1}\n"
+            "    then:\n"
+            "      - {type: send_email, template: job-complete}"
+        ),
+        "steps[1].then[0].template",
+        "did you mean 'job-completed'?",
+    ),
+    Broken(
+        "variable inside a branch of a branch that is switched off",
+        _thanks(
+            "  - type: branch\n"
+            "    if: {field: job.total, operator: greater_than, value: 1}\n"
+            "    enabled: false\n"
+            "    else:\n"
+            "      - type: branch\n"
+            "        if: {field: client.tags, operator: contains, value: vip}\n"
+            "        then:\n"
+            '          - {type: send_sms, text: "Hi {{ client.frist_name }}"}'
+        ),
+        "steps[0].else[0].then[0].text line 1",
+        "did you mean 'client.first_name'?",
     ),
     Broken(
         "active without steps",

@@ -18,9 +18,18 @@ from fixlify.domain.errors import DefinitionError, Problem
 from fixlify.domain.models import Frozen
 from fixlify.domain.problems import explain
 from fixlify.domain.rules import MessageClass, RuleOverrides
-from fixlify.domain.steps import SendEmail, SendSms, Step, Wait, WaitForEvent, WaitUntil, every_step
+from fixlify.domain.steps import (
+    SendEmail,
+    SendSms,
+    Step,
+    Wait,
+    WaitForEvent,
+    WaitUntil,
+    every_step,
+    placed_steps,
+)
 from fixlify.domain.steps.numbering import number_steps
-from fixlify.domain.steps.reach import refuse_unreachable
+from fixlify.domain.steps.reach import is_certain, refuse_unreachable
 from fixlify.domain.triggers import Trigger
 
 # A relay that was away over a weekend still says what is worth saying; last week's is spam.
@@ -63,28 +72,45 @@ class AutomationDefinition(Frozen):
     start_within: Duration = START_WITHIN
     steps: tuple[Step, ...] = ()
 
-    @model_validator(mode="before")
+    @field_validator("exit_when")
     @classmethod
-    def _number_the_steps(cls, data: Any) -> Any:
+    def _exit_asks_something(cls, exit_when: Condition | None) -> Condition | None:
+        if exit_when is not None and is_certain(exit_when):
+            raise PydanticCustomError(
+                "exit_when", "it is decided whatever the facts are; ask for something, or remove it"
+            )
+        return exit_when
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _number_the_steps(cls, steps: Any) -> Any:
         """Give every step without an id its type and place, as in ``send_sms-2``."""
-        if not isinstance(data, dict) or not isinstance(data.get("steps"), list):
-            return data
-        return {**data, "steps": number_steps(data["steps"])}
+        return number_steps(steps) if isinstance(steps, list) else steps
 
     @field_validator("steps")
     @classmethod
     def _steps_are_distinct(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         seen: set[str] = set()
-        for step in every_step(steps):
+        for place, step in placed_steps(steps, ""):
             if step.id in seen:
                 raise PydanticCustomError(
                     "duplicate_step",
                     "two steps have the id '{id}'; give each its own",
-                    {"id": step.id},
+                    {"id": step.id, "place": place},
                 )
             seen.add(str(step.id))
         refuse_unreachable(steps)
         return steps
+
+    @model_validator(mode="after")
+    def _can_begin_and_go_on(self) -> AutomationDefinition:
+        if self.exit_when is not None and self.exit_when == self.conditions:
+            raise PydanticCustomError(
+                "exit_when",
+                "'exit_when' is the same as 'conditions', so every run would end as it begins; "
+                "ask for something that comes later",
+            )
+        return self
 
     @model_validator(mode="after")
     def _active_means_doing_something(self) -> AutomationDefinition:

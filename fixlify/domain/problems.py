@@ -23,6 +23,8 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[Problem]:
 
 def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     path, owner = _walk(model, details["loc"])
+    # A rule about all steps finds the one that breaks it.
+    path += str(details.get("ctx", {}).get("place", ""))
     match details["type"]:
         case "extra_forbidden":
             key = str(details["loc"][-1])
@@ -54,6 +56,8 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
             return Problem(path, f"may hold {details['ctx']['max_length']} at most")
         case "string_pattern_mismatch":
             return Problem(path, f"must match the pattern {details['ctx']['pattern']}")
+        case "bool_type" | "bool_parsing":
+            return Problem(path, "must be true or false")
         case "int_type" | "int_parsing" | "int_from_float":
             return Problem(path, "must be a whole number")
         case "decimal_type" | "decimal_parsing" | "finite_number":
@@ -85,8 +89,9 @@ def _walk(model: type[BaseModel], loc: Iterable[int | str]) -> tuple[str, type[B
             current = chosen
             continue
         holder = _model(current)
-        if holder is None and "[" in part:
-            # Pydantic names validators here (``function-before[...]``); no key of the file.
+        if "[" in part or (holder is not None and part == holder.__name__):
+            # Pydantic names validators (``function-before[...]``) and the members of a union
+            # here; no key of the file.
             continue
         owner = holder
         path += f".{part}" if path else part

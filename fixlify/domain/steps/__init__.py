@@ -46,6 +46,7 @@ __all__ = [
     "WaitUntil",
     "Within",
     "every_step",
+    "placed_steps",
 ]
 
 Step = Annotated[
@@ -68,8 +69,15 @@ Branch.model_rebuild(_types_namespace={"Step": Step})
 
 def every_step(steps: Iterable[Step]) -> Iterator[Step]:
     """Yield *steps* and those inside their branches, in the order they are written."""
-    for step in steps:
+    for _, step in placed_steps(steps):
         yield step
+
+
+def placed_steps(steps: Iterable[Step], place: str = "steps") -> Iterator[tuple[str, Step]]:
+    """Yield what ``every_step`` does, each with its place: ``steps[3].then[0]``."""
+    for position, step in enumerate(steps):
+        here = f"{place}[{position}]"
+        yield here, step
         if isinstance(step, Branch):
-            yield from every_step(step.then)
-            yield from every_step(step.otherwise)
+            yield from placed_steps(step.then, f"{here}.then")
+            yield from placed_steps(step.otherwise, f"{here}.else")

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
 from fixlify.domain.conditions import Condition
@@ -76,7 +76,7 @@ class FieldMoment(Frozen):
         )
 
 
-def _is_moment(value: Any) -> Any:
+def _read_moment(value: Any) -> Any:
     """Say what may stand in ``at``, in one sentence rather than one for each kind."""
     if isinstance(value, dict | FieldMoment | date | time):
         return value
@@ -90,10 +90,18 @@ def _is_moment(value: Any) -> Any:
                 continue
     raise PydanticCustomError(
         "moment",
-        "'{value}' is no moment; write {{field: job.schedule_start, offset: -24h}}, a date, "
+        "'{value}' is no moment; write {field: job.schedule_start, offset: -24h}, a date, "
         'or a time of day in quotes, such as "09:30"',
         {"value": str(value)[:40]},
     )
+
+
+def _kind_of_moment(value: Any) -> str:
+    if isinstance(value, time):
+        return "clock"
+    if isinstance(value, datetime):
+        return "instant"
+    return "day" if isinstance(value, date) else "moment"
 
 
 def _written(at: FieldMoment | datetime | date | time) -> Any:
@@ -103,8 +111,12 @@ def _written(at: FieldMoment | datetime | date | time) -> Any:
 
 
 Moment = Annotated[
-    FieldMoment | datetime | date | time,
-    BeforeValidator(_is_moment, json_schema_input_type=FieldMoment | str),
+    Annotated[FieldMoment, Tag("moment")]
+    | Annotated[datetime, Tag("instant")]
+    | Annotated[date, Tag("day")]
+    | Annotated[time, Tag("clock")],
+    Discriminator(_kind_of_moment),
+    BeforeValidator(_read_moment, json_schema_input_type=FieldMoment | str),
     PlainSerializer(_written, return_type=Any),
 ]
 """A moment of a field, a date (09:00 on the client's wall), a date and time, a time of day.
@@ -126,10 +138,29 @@ class Within(Frozen):
     within: Duration
 
 
+_POLICIES = (*IfLate, "{within: 2h}")
+
+
 def _is_policy(value: Any) -> Any:
     if isinstance(value, dict | Within) or value in list(IfLate):
         return value
-    raise PydanticCustomError("if_late", "must be send, skip, or {{within: 2h}}")
+    raise PydanticCustomError(
+        "if_late",
+        "unknown policy '{value}'; {hint}",
+        {"value": str(value)[:40], "hint": did_you_mean(str(value), _POLICIES)},
+    )
+
+
+def _kind_of_policy(value: Any) -> str:
+    return "limit" if isinstance(value, dict | Within) else "word"
+
+
+LatePolicy = Annotated[
+    Annotated[IfLate, Tag("word")] | Annotated[Within, Tag("limit")],
+    Discriminator(_kind_of_policy),
+    BeforeValidator(_is_policy),
+]
+"""``send``, ``skip``, or ``{within: 2h}``."""
 
 
 class Wait(StepBase):
@@ -148,7 +179,7 @@ class WaitUntil(StepBase):
 
     type: Literal["wait_until"] = "wait_until"
     at: Moment
-    if_late: Annotated[IfLate | Within, BeforeValidator(_is_policy)] = IfLate.SKIP
+    if_late: LatePolicy = IfLate.SKIP
 
 
 class OnTimeout(StrEnum):
