@@ -1,18 +1,28 @@
-"""What ends a run before its last step: its own exit condition, and its automation's state."""
+"""What ends a run before its last step, or holds it: its exit condition, its automation's state."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from fixlify.domain.automation import AutomationDefinition, AutomationStatus
-from fixlify.domain.conditions import satisfied
+from fixlify.domain.conditions import Condition, satisfied
 from fixlify.domain.facts import Facts
 from fixlify.domain.runs import Ending, ExecutionStatus
+
+PAUSED: Final = "the automation is paused"
+STOPPED: Final = "automations are stopped"
+
+_EXIT: Final = "exit_when: "
 
 
 def exit_reason(definition: AutomationDefinition, facts: Facts) -> str | None:
     """Return which part of ``exit_when`` holds, with the values found; None where none does."""
-    if definition.exit_when is None or not definition.exit_when.holds(facts):
-        return None
-    return f"exit_when: {satisfied(definition.exit_when, facts)}"
+    return None if definition.exit_when is None else exit_by(definition.exit_when, facts)
+
+
+def exit_by(condition: Condition, facts: Facts) -> str | None:
+    """Return what ends a run whose ``exit_when`` is *condition*; None where it does not hold."""
+    return f"{_EXIT}{satisfied(condition, facts)}" if condition.holds(facts) else None
 
 
 def automation_ending(status: str, paused_runs: str) -> Ending | None:
@@ -29,6 +39,20 @@ def automation_ending(status: str, paused_runs: str) -> Ending | None:
     return Ending(status=ExecutionStatus.CANCELLED, reason=f"the automation is {status}")
 
 
-def is_on_hold(status: str, paused_runs: str) -> bool:
-    """Whether the automation's runs wait, because it is paused."""
+def holds_runs(status: str, paused_runs: str) -> bool:
+    """Whether an automation's runs wait, because it is paused."""
     return status == AutomationStatus.PAUSED and paused_runs == "hold"
+
+
+def ending_told(reason: str | None) -> Ending | None:
+    """Return how the run ends whose message or step was given up with this *reason*; or None.
+
+    Whoever asks again later, after a crash, finds only the reason.
+    """
+    if reason is None:
+        return None
+    if reason.startswith(_EXIT):
+        return Ending(status=ExecutionStatus.COMPLETED, reason=reason)
+    if reason in {f"the automation is {status}" for status in AutomationStatus}:
+        return Ending(status=ExecutionStatus.CANCELLED, reason=reason)
+    return None
