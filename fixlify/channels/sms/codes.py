@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fixlify.channels.waiting import retry_after
 from fixlify.domain.errors import OutcomeUnknownError, TransportError
 
 
@@ -118,7 +117,7 @@ def refusal(status: int, text: str, headers: Mapping[str, str]) -> TransportErro
         f"Twilio answered {code or f'HTTP {status}'}: {meaning.reason}",
         permanent=meaning.permanent,
         code=str(code or status),
-        retry_after=_retry_after(headers.get("Retry-After")),
+        retry_after=retry_after(headers.get("Retry-After")),
     )
 
 
@@ -128,20 +127,3 @@ def _code(text: str) -> int | None:
         return int(answer["code"])
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _retry_after(value: str | None) -> timedelta | None:
-    """Return how long to wait; the header gives seconds or a date."""
-    if value is None:
-        return None
-    try:
-        wait = timedelta(seconds=int(value))
-    except OverflowError:
-        return None
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
-    return max(wait, timedelta(0))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from fixlify.domain.durations import Duration
+from fixlify.domain.durations import Duration, format_duration
+from fixlify.domain.errors import WebhookAddressError
 from fixlify.domain.events import SubjectType
+from fixlify.domain.facts import ORIGIN_ALIASES, fact_names, is_event_field
 from fixlify.domain.names import did_you_mean
 from fixlify.domain.steps.base import StepBase
+from fixlify.domain.webhooks import LONGEST_TIMEOUT, parse_target
 
 WRITABLE: Final[Mapping[SubjectType, frozenset[str]]] = MappingProxyType(
     {
@@ -37,6 +41,38 @@ class CallWebhook(StepBase):
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     fields: tuple[str, ...] = ()
     timeout: Duration | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _may_be_called(cls, url: str) -> str:
+        try:
+            parse_target(url)
+        except WebhookAddressError as error:
+            raise PydanticCustomError("webhook_url", "{reason}", {"reason": str(error)}) from error
+        return url
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_exist(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        for field in fields:
+            if ORIGIN_ALIASES.get(field, field) not in fact_names() and not is_event_field(field):
+                raise PydanticCustomError(
+                    "unknown_field",
+                    "unknown field '{field}'; {hint}",
+                    {"field": field, "hint": did_you_mean(field, fact_names())},
+                )
+        return tuple(dict.fromkeys(ORIGIN_ALIASES.get(field, field) for field in fields))
+
+    @field_validator("timeout")
+    @classmethod
+    def _is_patient_within_reason(cls, timeout: timedelta | None) -> timedelta | None:
+        if timeout is not None and timeout > LONGEST_TIMEOUT:
+            raise PydanticCustomError(
+                "timeout",
+                "a receiver may take {longest} to answer at most; it can work on afterwards",
+                {"longest": format_duration(LONGEST_TIMEOUT)},
+            )
+        return timeout
 
 
 class UpdateRecord(StepBase):
