@@ -21,7 +21,12 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     _keep_bytecode()
     return _Sandbox(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "activities", "fixlify", "pydantic", "pydantic_core"
+            "activities",
+            "fixlify",
+            "workflows.calls",
+            "workflows.memory",
+            "pydantic",
+            "pydantic_core",
         )
     )
 

@@ -8,11 +8,14 @@ from typing import Any, Final
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
+from activities.actions import ActionActivities
+from activities.decisions import DecisionActivities
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
 from activities.sweeps import SweepActivities
+from activities.versions import PinnedVersions
 from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.domain import queues
 from fixlify.storage.database import Database
@@ -50,7 +53,10 @@ def build_workers(
         sender: The sender address of every email.
         max_cached_workflows: 0 replays every workflow task from its history, for tests.
     """
+    versions = PinnedVersions()
     executions = ExecutionActivities(database)
+    decisions = DecisionActivities(database, versions)
+    actions = ActionActivities(database, versions)
     rendering = RenderingActivities(database)
     sweeps = SweepActivities(database)
     automations = Worker(
@@ -63,6 +69,9 @@ def build_workers(
             executions.withdraw_message,
             executions.record_outcome,
             rendering.render_messages,
+            decisions.look,
+            actions.update_record,
+            actions.create_task,
             sweeps.record_failed_sweep,
         ],
         workflow_runner=workflow_runner(),

@@ -3,57 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
+from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.email import EmailActivities
-    from activities.executions import ExecutionActivities
-    from activities.failures import UNUSABLE_DATA
-    from activities.rendering import RenderingActivities
-    from activities.sms import SmsActivities
-    from fixlify.domain import queues
     from fixlify.domain.durations import format_duration
     from fixlify.domain.runs import (
+        MESSAGES,
+        WAITS,
+        ActionReceipt,
         AutomationRun,
+        Ending,
         ExecutionStatus,
+        Heard,
         MessageStatus,
         PlannedStep,
         RenderedMessage,
+        RenderedMessages,
         RenderRequest,
         RunOutcome,
         RunPlan,
         RunProgress,
         SendReceipt,
-        SendRequest,
         StepKind,
         StepOutcome,
+        StepRequest,
         StepStatus,
-        Withdrawal,
+        View,
         run_status,
     )
-
-# Our own database: quick when it is there, and asked again for as long as it is not.
-DATABASE_TIMEOUT = timedelta(seconds=15)
-DATABASE_RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)
-)
-
-# Longer than every deadline inside a send, so that no attempt outlives its successor's start.
-SEND_TIMEOUT = timedelta(seconds=90)
-# How soon the death of a worker in the middle of a send is noticed.
-SEND_HEARTBEAT = timedelta(seconds=10)
-SEND_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
-)
-# A provider that is down for longer than this has made the message stale.
-DELIVERY_DEADLINE = timedelta(hours=6)
+    from workflows import calls
+    from workflows.memory import RunMemory
 
 # A held message asks again by itself, in case the signal that should wake it was never sent:
 # often at first, then rarely, so that the history of a week stays small.
@@ -62,6 +48,16 @@ HELD_OFTEN_FOR = timedelta(hours=6)
 HELD_CHECK_LATER = timedelta(hours=1)
 # Nobody wants last week's reminder.
 HELD_LIMIT = timedelta(days=7)
+# A timer of nothing would look again and again within one moment.
+SHORTEST_REST = timedelta(seconds=1)
+# Of events; long before Temporal suggests it, because every worker that takes the run over
+# reads them all.
+HISTORY_LIMIT = 1_000
+
+# Runs of before it sent a held message as it was first written.
+RENDERS_AGAIN = "renders-again-what-was-held"
+
+Receipt = TypeVar("Receipt", SendReceipt, ActionReceipt)
 
 
 @workflow.defn(name="automation")
@@ -71,83 +67,200 @@ class AutomationWorkflow:
     @workflow.init
     def __init__(self, run: AutomationRun) -> None:
         self._run = run
-        self._outcomes: list[StepOutcome] = []
-        # By step: why its message is held. Signals may come before `run` does.
+        self._plan: RunPlan
+        # Signals may come before `run` does.
+        self._memory = RunMemory(run.carried)
+        self._ending: Ending | None = None
+        # The moment that what is sent now hangs on, and until when it is worth sending.
+        self._anchor: PlannedStep | None = None
+        self._good_until: datetime | None = None
         self._held: dict[str, str] = {}
         self._telling = asyncio.Lock()
-        self._releases = 0
+        self._under_way = 0
 
     @workflow.run
     async def run(self, run: AutomationRun) -> RunOutcome:
         try:
-            await self._carry_out(await self._fetch_context())
+            self._plan = await calls.fetch_context(run)
+            for done in self._plan.done if run.carried is None else ():
+                self._memory.note(done)
+            await self._carry_out(self._plan.steps)
         except BaseException as error:
             if is_cancelled_exception(error):
                 await self._record(ExecutionStatus.CANCELLED, "the run was cancelled")
                 raise
-            if (reason := _unusable_data(error)) is None:
+            if (reason := calls.unusable_data(error)) is None:
                 raise
             return await self._record(ExecutionStatus.FAILED, reason)
-        return await self._record(*run_status(tuple(self._outcomes)))
+        return await self._record(*run_status(tuple(self._memory.outcomes), self._ending))
+
+    @workflow.signal(name="hear")
+    def hear(self, heard: Heard) -> None:
+        """Something happened to what the run is about."""
+        self._memory.hear(heard.event_ids)
 
     @workflow.signal(name="release")
     def release(self) -> None:
-        """Try again what is held: the stop was lifted. Once too often is harmless."""
+        """Look again: a stop was lifted, an automation switched. Once too often is harmless."""
         self._held.clear()
-        self._releases += 1
+        self._memory.release()
 
-    async def _carry_out(self, plan: RunPlan) -> None:
-        for steps in _acts(plan.steps):
-            if steps[0].kind is StepKind.WAIT:
-                await self._wait(steps[0])
+    async def _carry_out(self, steps: tuple[PlannedStep, ...]) -> None:
+        """Do *steps* in their order; what hangs on a moment that was missed is skipped."""
+        missed = None
+        for act in _acts(steps):
+            if act[0].kind in WAITS:
+                missed = None
+            if missed is not None:
+                self._skip(act, missed)
             else:
-                await self._send(plan, steps)
-            if any(done.status is StepStatus.CANCELLED for done in self._outcomes):
-                # What would follow is as late as the message that was held too long.
+                missed = await self._do(act)
+            if self._is_over:
                 return
 
-    async def _fetch_context(self) -> RunPlan:
-        return await workflow.execute_local_activity_method(
-            ExecutionActivities.fetch_context,
-            self._run,
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-        )
+    async def _do(self, act: list[PlannedStep]) -> str | None:
+        """Do one step, or neighbouring messages; return why what follows is to be skipped."""
+        step, missed = act[0], None
+        if step.kind in MESSAGES:
+            await self._send(act)
+        elif not step.enabled:
+            self._skip(act, "it is not enabled")
+        elif (done := self._memory.outcome_of(step)) is not None:
+            missed = await self._pass_over(step, done)
+        elif step.kind is StepKind.WAIT:
+            await self._wait(step)
+        elif step.kind is StepKind.WAIT_UNTIL:
+            missed = await self._wait_until(step)
+        elif step.kind is StepKind.WAIT_FOR_EVENT:
+            await self._wait_for_event(step)
+        elif step.kind is StepKind.BRANCH:
+            await self._branch(step)
+        elif step.kind is StepKind.EXIT:
+            self._exit(step)
+        else:
+            await self._act(step)
+        if any(each.stops_on_error and self._memory.has_failed(each) for each in act):
+            self._end(Ending(status=ExecutionStatus.COMPLETED, reason="what follows was not begun"))
+        if any(done.status is StepStatus.CANCELLED for done in self._memory.outcomes):
+            # What would follow is as late as the message that was held too long.
+            self._end(Ending(status=ExecutionStatus.CANCELLED, reason=""))
+        return missed
+
+    async def _pass_over(self, step: PlannedStep, done: StepOutcome) -> str | None:
+        """Go past a step that was done before, the way that was taken then."""
+        if step.kind is StepKind.BRANCH:
+            await self._carry_out(step.then if done.result == "then" else step.otherwise)
+        elif step.kind is StepKind.EXIT or (done.result == "timeout" and step.exits_on_timeout):
+            self._exit(step)
+        elif step.kind is StepKind.WAIT_UNTIL:
+            if done.status is StepStatus.SKIPPED:
+                return _missed(step)
+            self._hang_on(step, await self._look(step))
+        return None
 
     async def _wait(self, step: PlannedStep) -> None:
         assert step.duration is not None, "a wait has a duration"  # noqa: S101
-        until = workflow.now() + step.duration
-        await self._record_waiting(f"{step.id} until {until:%Y-%m-%d %H:%M} UTC")
-        self._show(f"Waiting: `{step.id}`, until {until:%Y-%m-%d %H:%M} UTC")
-        await workflow.sleep(
-            step.duration, summary=f"{step.id}: wait {format_duration(step.duration)}"
-        )
-        self._note(
-            StepOutcome(
-                step_id=step.id,
-                position=step.position,
-                kind=step.kind,
-                status=StepStatus.COMPLETED,
+        self._hang_on(None)
+        until = self._memory.deadlines.get(step.id)
+        if until is None:
+            until = self._memory.deadlines[step.id] = workflow.now() + step.duration
+            await self._record_waiting(f"{step.id} until {_at(until)}")
+        self._show(f"Waiting: `{step.id}`, until {_at(until)}")
+        nudges = self._memory.nudges if not self._memory.has_news else -1
+        while workflow.now() < until:
+            summary = f"{step.id}: wait {format_duration(step.duration)}"
+            if not await self._rest(until, nudges, summary):
+                break
+            nudges = self._memory.nudges
+            await self._look(step)
+            if self._is_over:
+                return
+        self._note(step, StepStatus.COMPLETED)
+        self._memory.take_news()
+
+    async def _wait_until(self, step: PlannedStep) -> str | None:
+        """Wait for a moment, wherever it is moved to; return why what follows is skipped."""
+        self._hang_on(None)
+        while True:
+            nudges = self._memory.nudges
+            view = await self._look(step)
+            if self._is_over:
+                return None
+            if view.late is not None:
+                self._note(step, StepStatus.SKIPPED, view.late)
+                return _missed(step)
+            if view.until is None or view.until <= workflow.now():
+                break
+            await self._show_armed(step, view.until)
+            await self._rest(view.until, nudges, f"{step.id}: until {_at(view.until)}")
+        self._note(step, StepStatus.COMPLETED)
+        self._memory.take_news()
+        self._hang_on(step, view)
+        return None
+
+    async def _wait_for_event(self, step: PlannedStep) -> None:
+        assert step.duration is not None, "an event has a time-out"  # noqa: S101
+        self._hang_on(None)
+        begun = self._memory.deadlines.get(step.id)
+        deadline = begun or workflow.now() + step.duration
+        while True:
+            nudges = self._memory.nudges
+            view = await self._look(step)
+            if self._is_over:
+                return
+            if view.event_id is not None:
+                self._note(step, StepStatus.COMPLETED, result=f"event {view.event_id}")
+                return
+            if workflow.now() >= deadline:
+                break
+            await self._show_armed(step, deadline)
+            await self._rest(deadline, nudges, f"{step.id}: time-out")
+        waited = f"it did not happen within {format_duration(step.duration)}"
+        self._note(step, StepStatus.COMPLETED, waited, result="timeout")
+        if step.exits_on_timeout:
+            self._exit(step)
+
+    async def _branch(self, step: PlannedStep) -> None:
+        view = await self._look(step)
+        if self._is_over:
+            return
+        side = "then" if view.holds else "else"
+        self._note(step, StepStatus.COMPLETED, result=side)
+        await self._carry_out(step.then if view.holds else step.otherwise)
+
+    def _exit(self, step: PlannedStep) -> None:
+        if self._memory.outcome_of(step) is None:
+            self._note(step, StepStatus.COMPLETED)
+        self._end(Ending(status=ExecutionStatus.COMPLETED, reason=f"ended at {step.id}"))
+
+    async def _act(self, step: PlannedStep) -> None:
+        async def attempt() -> ActionReceipt:
+            return await calls.act(step, self._request(step))
+
+        async def give_up(reason: str, status: StepStatus) -> ActionReceipt:
+            return ActionReceipt(status=status, reason=reason)
+
+        receipt = await self._unless_held(step, attempt, give_up)
+        self._note(step, receipt.status, receipt.reason)
+
+    async def _send(self, steps: list[PlannedStep]) -> None:
+        """Render neighbouring messages together and send them side by side."""
+        self._skip([step for step in steps if not step.enabled], "it is not enabled")
+        steps = [step for step in steps if self._memory.outcome_of(step) is None]
+        if not steps:
+            return
+        rendered = await self._render(steps)
+        # Nothing is rendered of a run that is over.
+        await asyncio.gather(
+            *(
+                self._deliver(step, message)
+                for step, message in zip(steps, rendered.messages, strict=False)
             )
         )
 
-    async def _record_waiting(self, waiting_for: str) -> None:
-        await workflow.execute_local_activity_method(
-            ExecutionActivities.record_progress,
-            RunProgress(
-                execution_id=self._run.execution_id,
-                organization_id=self._run.organization_id,
-                outcomes=tuple(self._outcomes),
-                waiting_for=waiting_for,
-            ),
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-        )
-
-    async def _send(self, plan: RunPlan, steps: list[PlannedStep]) -> None:
-        """Render neighbouring messages together and send them side by side."""
-        rendered = await workflow.execute_local_activity_method(
-            RenderingActivities.render_messages,
+    async def _render(self, steps: list[PlannedStep]) -> RenderedMessages:
+        plan = self._plan
+        rendered = await calls.render(
             RenderRequest(
                 execution_id=self._run.execution_id,
                 organization_id=self._run.organization_id,
@@ -156,51 +269,165 @@ class AutomationWorkflow:
                 subject_type=plan.subject_type,
                 subject_id=plan.subject_id,
                 step_ids=tuple(step.id for step in steps),
-            ),
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-        )
-        await asyncio.gather(
-            *(
-                self._deliver(step, message)
-                for step, message in zip(steps, rendered.messages, strict=True)
+                now=workflow.now(),
+                good_until=self._good_until,
             )
         )
+        self._end(rendered.ending)
+        return rendered
 
     async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> None:
-        # Held: by a run of before a reset.
-        if message.status not in (MessageStatus.QUEUED, MessageStatus.HELD):
-            refused = SendReceipt(status=message.status, reason=message.reason)
-            self._note(_outcome(step, message, refused))
-            return
-        receipt, was_held = await self._hand_over_unless_held(step, message)
+        """Send one message, when it may be, and note what became of it."""
+
+        is_written_now, given_up = True, None
+
+        async def attempt() -> SendReceipt:
+            nonlocal message, is_written_now
+            if not is_written_now and workflow.patched(RENDERS_AGAIN):
+                # What was true in the evening need not be in the morning.
+                rendered = await self._render([step])
+                if rendered.ending is not None:
+                    return await calls.withdraw(message, self._run, rendered.ending.reason)
+                (message,) = rendered.messages
+            is_written_now = False
+            # Held: by the evening before, or a run of before a reset.
+            if message.status not in (MessageStatus.QUEUED, MessageStatus.HELD):
+                return SendReceipt(status=message.status, reason=message.reason)
+            return await calls.send(step, message, self._run)
+
+        async def give_up(reason: str, status: StepStatus) -> SendReceipt:
+            nonlocal given_up
+            given_up = status
+            return await calls.withdraw(message, self._run, reason)
+
+        receipt = await self._unless_held(step, attempt, give_up)
+        status = _STEP_STATUS.get(receipt.status, StepStatus.FAILED)
+        if receipt.status is MessageStatus.CANCELLED:
+            by_hand = step.id in self._memory.held_since and not (receipt.late or self._ending)
+            status = given_up or (StepStatus.CANCELLED if by_hand else StepStatus.SKIPPED)
         # At once: a run that is cancelled meanwhile still tells what went out.
-        self._note(_outcome(step, message, receipt, was_held=was_held))
+        self._note(step, status, receipt.reason, message_id=message.message_id)
 
-    async def _hand_over_unless_held(
-        self, step: PlannedStep, message: RenderedMessage
-    ) -> tuple[SendReceipt, bool]:
-        """Try until the message is not held; return its receipt, and whether it ever was.
-
-        Every attempt looks at the truth again: consent, the automation and the job may have
-        changed while the message was held.
-        """
-        held_since = None
+    async def _unless_held(
+        self,
+        step: PlannedStep,
+        attempt: Callable[[], Awaitable[Receipt]],
+        give_up: Callable[[str, StepStatus], Awaitable[Receipt]],
+    ) -> Receipt:
+        """Try until the step is not held; every attempt looks at the truth again."""
         while True:
             # A release that comes during the attempt must not be slept through.
-            releases = self._releases
-            receipt = await self._hand_over(step, message)
-            if receipt.status is not MessageStatus.HELD:
+            nudges, releases = self._memory.nudges, self._memory.releases
+            self._under_way += 1
+            try:
+                receipt = await attempt()
+            finally:
+                self._under_way -= 1
+            self._end(receipt.ending)
+            if receipt.status.value != StepStatus.HELD.value:
                 break
-            held_since = held_since or workflow.now()
-            held_for = workflow.now() - held_since
-            if held_for >= HELD_LIMIT:
-                receipt = await self._withdraw(message, receipt)
+            since = self._memory.held_since.setdefault(step.id, workflow.now())
+            if workflow.now() - since >= HELD_LIMIT:
+                limit = f"held for {format_duration(HELD_LIMIT)}: {receipt.reason}"
+                receipt = await give_up(limit, StepStatus.CANCELLED)
                 break
-            await self._show_held(step, receipt.reason or "it may not be sent now")
-            await self._await_release(step, releases, held_for)
+            await self._show_held(step, receipt.reason or "it may not act now")
+            late = await self._await_permission(step, receipt.until, (nudges, releases))
+            if late is not None or self._is_over:
+                over = late or (self._ending.reason if self._ending else "")
+                receipt = await give_up(over, StepStatus.SKIPPED)
+                break
         self._held.pop(step.id, None)
-        return receipt, held_since is not None
+        return receipt
+
+    async def _await_permission(
+        self, step: PlannedStep, until: datetime | None, known: tuple[int, int]
+    ) -> str | None:
+        """Wait until a held step may be tried again; return why it has become too late.
+
+        Args:
+            step: What is held.
+            until: When to try again; None where only somebody's word ends it.
+            known: The nudges and the releases that the attempt knew of.
+        """
+        nudges, releases = known
+        held_for = workflow.now() - self._memory.held_since[step.id]
+        check = HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER
+        try_at = until or workflow.now() + check
+        while True:
+            told = await self._rest(try_at, nudges, f"{step.id}: held, look again")
+            nudges = self._memory.nudges
+            released = self._memory.releases > releases
+            if not self._is_over and (self._anchor is not None or (told and not released)):
+                view = await self._look(self._anchor or step)
+                if view.ending is not None or view.late is not None:
+                    return view.late
+                if self._anchor is not None:
+                    self._hang_on(self._anchor, view)
+                    if view.until is not None and view.until > workflow.now():
+                        # The visit was moved while its reminder was held.
+                        try_at = view.until
+                        continue
+            if released or self._is_over or workflow.now() >= try_at:
+                return None
+
+    async def _rest(self, until: datetime, nudges: int, summary: str) -> bool:
+        """Sleep until then, or until the run is told more than the *nudges* it knows of.
+
+        A run that is over, by what another of its messages found, sleeps no longer.
+
+        Returns:
+            Whether it was told anything.
+        """
+        if not self._under_way and _history_is_long():
+            workflow.continue_as_new(self._run.model_copy(update={"carried": self._memory.carry()}))
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._memory.nudges > nudges or self._is_over,
+                timeout=max(until - workflow.now(), SHORTEST_REST),
+                timeout_summary=summary,
+            )
+        return self._memory.nudges > nudges
+
+    async def _look(self, step: PlannedStep) -> View:
+        """See what the facts say now; the run may be over by them."""
+        view = await calls.look(self._request(step, self._memory.take_news()))
+        self._end(view.ending)
+        return view
+
+    def _request(self, step: PlannedStep, event_ids: tuple[int, ...] = ()) -> StepRequest:
+        plan = self._plan
+        return StepRequest(
+            execution_id=self._run.execution_id,
+            organization_id=self._run.organization_id,
+            automation_id=plan.automation_id,
+            version=plan.version,
+            subject_type=plan.subject_type,
+            subject_id=plan.subject_id,
+            step_id=step.id,
+            now=workflow.now(),
+            event_ids=event_ids,
+            deadline=self._memory.deadlines.get(step.id),
+        )
+
+    def _hang_on(self, step: PlannedStep | None, view: View | None = None) -> None:
+        """Let what is sent from here on hang on the moment of *step*, or on none."""
+        self._anchor = step
+        self._good_until = view.good_until if view is not None else None
+
+    @property
+    def _is_over(self) -> bool:
+        return self._ending is not None
+
+    def _end(self, ending: Ending | None) -> None:
+        """Go no further; the first reason stands."""
+        self._ending = self._ending or ending
+
+    async def _show_armed(self, step: PlannedStep, until: datetime) -> None:
+        if self._memory.deadlines.get(step.id) != until:
+            self._memory.deadlines[step.id] = until
+            await self._record_waiting(f"{step.id} until {_at(until)}")
+        self._show(f"Waiting: `{step.id}`, until {_at(until)}")
 
     async def _show_held(self, step: PlannedStep, reason: str) -> None:
         if self._held.get(step.id) == reason:
@@ -209,51 +436,19 @@ class AutomationWorkflow:
         # One after another: of two records at once the older could be the last to be written.
         async with self._telling:
             # Unless it was released before its turn came.
-            if held := "; ".join(f"{each}: held, {why}" for each, why in self._held.items()):
+            if held := "; ".join(f"{each}: {_held(why)}" for each, why in self._held.items()):
                 await self._record_waiting(held)
         self._show(f"Held: {reason}")
 
-    async def _await_release(self, step: PlannedStep, releases: int, held_for: timedelta) -> None:
-        """Wait for the release after the *releases* seen so far, or for the next check."""
-        with suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: self._releases > releases,
-                timeout=HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER,
-                timeout_summary=f"{step.id}: held, look again",
-            )
-
-    async def _withdraw(self, message: RenderedMessage, receipt: SendReceipt) -> SendReceipt:
-        return await workflow.execute_local_activity_method(
-            ExecutionActivities.withdraw_message,
-            Withdrawal(
-                message_id=message.message_id,
+    async def _record_waiting(self, waiting_for: str) -> None:
+        await calls.record_progress(
+            RunProgress(
+                execution_id=self._run.execution_id,
                 organization_id=self._run.organization_id,
-                reason=f"held for {format_duration(HELD_LIMIT)}: {receipt.reason}",
-            ),
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-        )
-
-    async def _hand_over(self, step: PlannedStep, message: RenderedMessage) -> SendReceipt:
-        send = EmailActivities.send_email if step.kind is StepKind.EMAIL else SmsActivities.send_sms
-        request = SendRequest(
-            message_id=message.message_id, organization_id=self._run.organization_id
-        )
-        try:
-            return await workflow.execute_activity_method(
-                send,
-                request,
-                task_queue=queues.EMAIL if step.kind is StepKind.EMAIL else queues.SMS,
-                start_to_close_timeout=SEND_TIMEOUT,
-                heartbeat_timeout=SEND_HEARTBEAT,
-                schedule_to_close_timeout=DELIVERY_DEADLINE,
-                retry_policy=SEND_RETRY,
-                summary=f"{step.id}: {step.kind} to the {step.to}",
+                outcomes=tuple(self._memory.outcomes),
+                waiting_for=waiting_for,
             )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return _failure(error)
+        )
 
     async def _record(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
         """Write the outcome, whatever happens meanwhile.
@@ -275,20 +470,32 @@ class AutomationWorkflow:
             organization_id=self._run.organization_id,
             status=status,
             reason=reason,
-            outcomes=tuple(self._outcomes),
+            outcomes=tuple(self._memory.outcomes),
         )
-        await workflow.execute_local_activity_method(
-            ExecutionActivities.record_outcome,
-            outcome,
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-        )
+        await calls.record_outcome(outcome)
         self._show(f"**{status.capitalize()}**" + (f": {reason}" if reason else ""))
         return outcome
 
-    def _note(self, outcome: StepOutcome) -> None:
-        self._outcomes.append(outcome)
-        self._outcomes.sort(key=lambda done: done.position)
+    def _skip(self, steps: list[PlannedStep], reason: str) -> None:
+        for step in steps:
+            if self._memory.outcome_of(step) is None:
+                self._note(step, StepStatus.SKIPPED, reason)
+
+    def _note(
+        self, step: PlannedStep, status: StepStatus, reason: str | None = None, **details: object
+    ) -> None:
+        self._memory.note(
+            StepOutcome.model_validate(
+                {
+                    "step_id": step.id,
+                    "position": step.position,
+                    "kind": step.kind,
+                    "status": status,
+                    "reason": reason,
+                    **details,
+                }
+            )
+        )
         self._show("Running")
 
     def _show(self, headline: str) -> None:
@@ -296,60 +503,37 @@ class AutomationWorkflow:
         lines = [
             f"{done.position}. `{done.step_id}` {done.kind}: **{done.status}**"
             + (f" ({done.reason})" if done.reason else "")
-            for done in self._outcomes
+            for done in self._memory.outcomes
         ]
         workflow.set_current_details("\n".join([headline, "", *lines]))
-
-
-def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
-    """Group neighbouring messages; each wait stands alone."""
-    numbered = enumerate(steps)
-    for _, act in groupby(
-        numbered, key=lambda item: item[0] if item[1].kind is StepKind.WAIT else -1
-    ):
-        yield [step for _, step in act]
-
-
-def _unusable_data(error: BaseException) -> str | None:
-    """Return why the run cannot go on, or None when it is not for the data's sake."""
-    # A local activity's own error comes bare, an ordinary activity's wrapped.
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type == UNUSABLE_DATA:
-        return cause.message
-    return None
-
-
-def _failure(error: ActivityError) -> SendReceipt:
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        unknown = cause.type == "OutcomeUnknownError"
-        status = MessageStatus.UNKNOWN if unknown else MessageStatus.FAILED
-        return SendReceipt(status=status, reason=cause.message)
-    hours = DELIVERY_DEADLINE // timedelta(hours=1)
-    return SendReceipt(
-        status=MessageStatus.FAILED, reason=f"gave up: no answer within {hours} hours"
-    )
 
 
 _STEP_STATUS = {
     MessageStatus.SENT: StepStatus.COMPLETED,
     MessageStatus.SUPPRESSED: StepStatus.SKIPPED,
-    MessageStatus.CANCELLED: StepStatus.SKIPPED,
     MessageStatus.UNKNOWN: StepStatus.UNKNOWN,
 }
 
 
-def _outcome(
-    step: PlannedStep, message: RenderedMessage, receipt: SendReceipt, *, was_held: bool = False
-) -> StepOutcome:
-    status = _STEP_STATUS.get(receipt.status, StepStatus.FAILED)
-    if was_held and receipt.status is MessageStatus.CANCELLED:
-        status = StepStatus.CANCELLED
-    return StepOutcome(
-        step_id=step.id,
-        position=step.position,
-        kind=step.kind,
-        status=status,
-        reason=receipt.reason,
-        message_id=message.message_id,
-    )
+def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
+    """Group neighbouring messages; every other step stands alone."""
+    numbered = enumerate(steps)
+    for _, act in groupby(numbered, key=lambda item: -1 if item[1].kind in MESSAGES else item[0]):
+        yield [step for _, step in act]
+
+
+def _history_is_long() -> bool:
+    info = workflow.info()
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() > HISTORY_LIMIT
+
+
+def _missed(step: PlannedStep) -> str:
+    return f"skipped with {step.id}"
+
+
+def _held(reason: str) -> str:
+    return reason if reason.startswith("held") else f"held, {reason}"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -155,7 +155,10 @@ class RunPlan(Message):
 
 
 class Ending(Message):
-    """Why the run goes no further, and as what it is recorded."""
+    """Why the run goes no further, and as what it is recorded.
+
+    The ``reason`` is empty where the steps' own reasons say it.
+    """
 
     status: ExecutionStatus
     reason: str
@@ -303,7 +306,9 @@ def run_status(
     what it was to do is skipped; nothing else is completed.
     """
     explained = [f"{o.step_id}: {o.reason}" for o in outcomes if o.reason]
-    reasons = "; ".join([*explained, *([ending.reason] if ending else [])]) or None
+    if ending is not None and ending.reason:
+        explained.append(ending.reason)
+    reasons = "; ".join(explained) or None
     statuses = {outcome.status for outcome in outcomes}
     if statuses & {StepStatus.FAILED, StepStatus.UNKNOWN}:
         return ExecutionStatus.FAILED, reasons

@@ -208,7 +208,7 @@ async def test_a_cancellation_during_the_last_record_comes_too_late(
         async def recording() -> object:
             return await office.query(
                 "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock' AND position('abandoned' IN query) > 0"
+                " AND wait_event_type = 'Lock' AND position('error_message' IN query) > 0"
             )
 
         await eventually(recording)

@@ -1,0 +1,186 @@
+"""The activities a run of an automation calls, each with its deadlines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.actions import ActionActivities
+from activities.decisions import DecisionActivities
+from activities.email import EmailActivities
+from activities.executions import ExecutionActivities
+from activities.failures import UNUSABLE_DATA
+from activities.rendering import RenderingActivities
+from activities.sms import SmsActivities
+from activities.webhooks import WebhookActivities
+from fixlify.domain import queues
+from fixlify.domain.runs import (
+    ActionReceipt,
+    AutomationRun,
+    MessageStatus,
+    PlannedStep,
+    RenderedMessage,
+    RenderedMessages,
+    RenderRequest,
+    RunOutcome,
+    RunPlan,
+    RunProgress,
+    SendReceipt,
+    SendRequest,
+    StepKind,
+    StepRequest,
+    StepStatus,
+    View,
+    Withdrawal,
+)
+
+# Our own database: quick when it is there, and asked again for as long as it is not.
+DATABASE_TIMEOUT = timedelta(seconds=15)
+DATABASE_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)
+)
+
+# Longer than every deadline inside a send, so that no attempt outlives its successor's start.
+SEND_TIMEOUT = timedelta(seconds=90)
+# How soon the death of a worker in the middle of a send is noticed.
+SEND_HEARTBEAT = timedelta(seconds=10)
+SEND_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
+)
+# Longer than the channel's own deadline.
+WEBHOOK_TIMEOUT = timedelta(seconds=60)
+WEBHOOK_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10)
+)
+# A provider that is down for longer than this has made the message stale.
+DELIVERY_DEADLINE = timedelta(hours=6)
+
+
+async def fetch_context(run: AutomationRun) -> RunPlan:
+    """Take the execution for this run; return its pinned plan."""
+    return await workflow.execute_local_activity_method(
+        ExecutionActivities.fetch_context,
+        run,
+        start_to_close_timeout=DATABASE_TIMEOUT,
+        retry_policy=DATABASE_RETRY,
+    )
+
+
+async def look(request: StepRequest) -> View:
+    """See what the facts say, for one step."""
+    return await workflow.execute_local_activity_method(
+        DecisionActivities.look,
+        request,
+        start_to_close_timeout=DATABASE_TIMEOUT,
+        retry_policy=DATABASE_RETRY,
+    )
+
+
+async def render(request: RenderRequest) -> RenderedMessages:
+    """Write messages into the ledger, from the facts as they are."""
+    return await workflow.execute_local_activity_method(
+        RenderingActivities.render_messages,
+        request,
+        start_to_close_timeout=DATABASE_TIMEOUT,
+        retry_policy=DATABASE_RETRY,
+    )
+
+
+async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) -> SendReceipt:
+    """Hand one message to its channel; a failure for good is a receipt too."""
+    is_email = step.kind is StepKind.EMAIL
+    try:
+        return await workflow.execute_activity_method(
+            EmailActivities.send_email if is_email else SmsActivities.send_sms,
+            SendRequest(message_id=message.message_id, organization_id=run.organization_id),
+            task_queue=queues.EMAIL if is_email else queues.SMS,
+            start_to_close_timeout=SEND_TIMEOUT,
+            heartbeat_timeout=SEND_HEARTBEAT,
+            schedule_to_close_timeout=DELIVERY_DEADLINE,
+            retry_policy=SEND_RETRY,
+            summary=f"{step.id}: {step.kind} to the {step.to}",
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        status, reason = _failure(error)
+        return SendReceipt(status=status, reason=reason)
+
+
+async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
+    """Do what a step does to another system or to a record; a failure is a receipt too."""
+    if step.kind is not StepKind.WEBHOOK:
+        is_update = step.kind is StepKind.UPDATE
+        return await workflow.execute_local_activity_method(
+            ActionActivities.update_record if is_update else ActionActivities.create_task,
+            request,
+            start_to_close_timeout=DATABASE_TIMEOUT,
+            retry_policy=DATABASE_RETRY,
+        )
+    try:
+        return await workflow.execute_activity_method(
+            WebhookActivities.call_webhook,
+            request,
+            task_queue=queues.WEBHOOKS,
+            start_to_close_timeout=WEBHOOK_TIMEOUT,
+            schedule_to_close_timeout=DELIVERY_DEADLINE,
+            retry_policy=WEBHOOK_RETRY,
+            summary=f"{step.id}: webhook",
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        return ActionReceipt(status=StepStatus.FAILED, reason=_failure(error)[1])
+
+
+async def withdraw(message: RenderedMessage, run: AutomationRun, reason: str) -> SendReceipt:
+    """Cancel a message that waits; return what became of it."""
+    return await workflow.execute_local_activity_method(
+        ExecutionActivities.withdraw_message,
+        Withdrawal(
+            message_id=message.message_id, organization_id=run.organization_id, reason=reason
+        ),
+        start_to_close_timeout=DATABASE_TIMEOUT,
+        retry_policy=DATABASE_RETRY,
+    )
+
+
+async def record_progress(progress: RunProgress) -> None:
+    """Write the steps done so far, and what the run waits for."""
+    await workflow.execute_local_activity_method(
+        ExecutionActivities.record_progress,
+        progress,
+        start_to_close_timeout=DATABASE_TIMEOUT,
+        retry_policy=DATABASE_RETRY,
+    )
+
+
+async def record_outcome(outcome: RunOutcome) -> None:
+    """Write how the run ended."""
+    await workflow.execute_local_activity_method(
+        ExecutionActivities.record_outcome,
+        outcome,
+        start_to_close_timeout=DATABASE_TIMEOUT,
+        retry_policy=DATABASE_RETRY,
+    )
+
+
+def unusable_data(error: BaseException) -> str | None:
+    """Return why the run cannot go on, or None when it is not for the data's sake."""
+    # A local activity's own error comes bare, an ordinary activity's wrapped.
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.type == UNUSABLE_DATA:
+        return cause.message
+    return None
+
+
+def _failure(error: ActivityError) -> tuple[MessageStatus, str]:
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        unknown = cause.type == "OutcomeUnknownError"
+        return MessageStatus.UNKNOWN if unknown else MessageStatus.FAILED, cause.message
+    hours = DELIVERY_DEADLINE // timedelta(hours=1)
+    return MessageStatus.FAILED, f"gave up: no answer within {hours} hours"
