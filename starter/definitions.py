@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from fixlify.domain.automation import (
     AutomationDefinition,
     AutomationStatus,
+    PausedRuns,
     PinnedDefinition,
     StoredAutomation,
     TemplateSource,
@@ -63,25 +66,42 @@ async def apply_definitions(
 
 
 async def change_status(
-    database: Database, organization_id: UUID, name_or_id: str, status: AutomationStatus
+    database: Database,
+    organization_id: UUID,
+    name_or_id: str,
+    status: AutomationStatus,
+    paused_runs: PausedRuns = PausedRuns.HOLD,
 ) -> StoredAutomation:
     """Set an automation's status and return it as it is now.
+
+    ``paused_runs`` says what becomes of the runs under way while it is paused.
 
     Raises:
         NotFoundError: With the nearest name.
         DefinitionError: It has no steps and cannot be active.
     """
     async with database.organization(organization_id) as connection:
-        automation = await find_automation(connection, name_or_id)
-        if automation is None:
-            raise no_such_automation(name_or_id, await automation_names(connection))
+        automation = await existing_automation(connection, name_or_id)
         if status is AutomationStatus.ACTIVE and not automation.definition.steps:
             raise DefinitionError(
                 automation.definition.name,
                 [Problem("steps", "an automation cannot be active without steps; apply some")],
             )
-        await set_status(connection, automation.id, status)
-        return automation.model_copy(update={"status": status})
+        await set_status(connection, automation.id, status, paused_runs)
+        return automation.model_copy(update={"status": status, "paused_runs": paused_runs})
+
+
+async def existing_automation(connection: AsyncConnection, name_or_id: str) -> StoredAutomation:
+    """Return the automation with this name or id.
+
+    Raises:
+        NotFoundError: With the nearest name.
+        DefinitionError: Its row was edited by hand into something invalid.
+    """
+    automation = await find_automation(connection, name_or_id)
+    if automation is None:
+        raise no_such_automation(name_or_id, await automation_names(connection))
+    return automation
 
 
 def no_such_automation(name: str, names: Sequence[str]) -> NotFoundError:

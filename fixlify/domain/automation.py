@@ -47,6 +47,17 @@ class AutomationStatus(StrEnum):
     ARCHIVED = "archived"
 
 
+class PausedRuns(StrEnum):
+    """What becomes of the runs under way while their automation is paused.
+
+    ``finish``: they go on. ``hold``: they wait where they are about to act. ``cancel``: they end.
+    """
+
+    FINISH = "finish"
+    HOLD = "hold"
+    CANCEL = "cancel"
+
+
 def _one_line(name: str) -> str:
     if not name.strip() or name.splitlines() != [name]:
         raise PydanticCustomError("name", "a name is one line of visible text")
@@ -176,7 +187,8 @@ class PinnedDefinition(Frozen):
 class StoredAutomation(Frozen):
     """One row of ``automation_workflows`` with its current version.
 
-    ``updated_at`` is None where the row has just been written and not read back.
+    ``paused_runs`` counts while it is paused. ``updated_at`` is None where the row has just been
+    written and not read back.
     """
 
     id: UUID
@@ -184,6 +196,7 @@ class StoredAutomation(Frozen):
     status: AutomationStatus
     version: int
     definition: AutomationDefinition
+    paused_runs: PausedRuns = PausedRuns.HOLD
     updated_at: datetime | None = None
 
 

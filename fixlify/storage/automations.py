@@ -16,6 +16,7 @@ from fixlify.domain.automation import (
     START_WITHIN,
     AutomationDefinition,
     AutomationStatus,
+    PausedRuns,
     PinnedDefinition,
     StoredAutomation,
     parse_definition,
@@ -24,6 +25,7 @@ from fixlify.domain.conditions import Condition
 from fixlify.domain.errors import DefinitionError, Problem
 from fixlify.domain.ids import new_id
 from fixlify.domain.triggers import Trigger
+from fixlify.domain.writing import write_definition
 from fixlify.storage.tables import AutomationRow, AutomationVersionRow
 
 
@@ -176,6 +178,8 @@ async def store_automation(
         return await _create(connection, organization_id, pinned)
     was, version = AutomationStatus(row["status"]), row["version"]
     status = definition.status or was
+    # How its runs were to be paused is over with the pause.
+    paused_runs = PausedRuns(row["paused_runs"]) if status is was else PausedRuns.HOLD
     if status is AutomationStatus.ACTIVE and not definition.steps:
         message = "the automation is active and cannot be left without steps; keep one, or say "
         raise DefinitionError(definition.name, [Problem("steps", f"{message}'status: draft'")])
@@ -189,17 +193,24 @@ async def store_automation(
         await connection.execute(
             update(AutomationRow)
             .where(AutomationRow.id == row["id"])
-            .values(**columns, status=status, version=version, updated_at=func.now())
+            .values(
+                **columns,
+                status=status,
+                paused_runs=paused_runs,
+                version=version,
+                updated_at=func.now(),
+            )
         )
         await _store_version(connection, organization_id, row["id"], version, pinned)
     elif status is not was:
-        await set_status(connection, row["id"], status)
+        await set_status(connection, row["id"], status, paused_runs)
     stored = StoredAutomation(
         id=row["id"],
         organization_id=organization_id,
         status=status,
         version=version,
         definition=definition,
+        paused_runs=paused_runs,
     )
     return Applied(stored, "unchanged" if stands and status is was else "updated")
 
@@ -298,13 +309,19 @@ async def find_automation_id(connection: AsyncConnection, name_or_id: str) -> UU
 
 
 async def set_status(
-    connection: AsyncConnection, automation_id: UUID, status: AutomationStatus
+    connection: AsyncConnection,
+    automation_id: UUID,
+    status: AutomationStatus,
+    paused_runs: PausedRuns = PausedRuns.HOLD,
 ) -> None:
-    """Set the status; the caller has made sure that an active one has steps."""
+    """Set the status; the caller has made sure that an active one has steps.
+
+    ``paused_runs`` says what becomes of the runs under way while it is paused.
+    """
     await connection.execute(
         update(AutomationRow)
         .where(AutomationRow.id == automation_id)
-        .values(status=status, updated_at=func.now())
+        .values(status=status, paused_runs=paused_runs, updated_at=func.now())
     )
 
 
@@ -336,17 +353,18 @@ def _content(pinned: PinnedDefinition) -> Any:
 
 
 def _columns(definition: AutomationDefinition) -> dict[str, Any]:
-    dumped = definition.model_dump(mode="json", by_alias=True, exclude_none=True)
-    trigger = dumped["trigger"]
+    # As people write it: an option that comes later changes no row that says nothing of it.
+    written = write_definition(definition)
+    trigger = written["trigger"]
     return {
         "name": definition.name,
         "description": definition.description,
         "trigger_type": trigger.pop("type"),
         "trigger_config": trigger,
-        "conditions": dumped.get("conditions"),
-        "exit_when": dumped.get("exit_when"),
-        "options": {name: dumped[name] for name in _OPTIONS if name in dumped},
-        "steps": dumped["steps"],
+        "conditions": written.get("conditions"),
+        "exit_when": written.get("exit_when"),
+        "options": {name: written[name] for name in _OPTIONS if name in written},
+        "steps": written.get("steps", []),
     }
 
 
@@ -379,5 +397,6 @@ def _stored(row: Mapping[Any, Any]) -> StoredAutomation:
                 "steps": row["steps"],
             },
         ),
+        paused_runs=PausedRuns(row["paused_runs"]),
         updated_at=row["updated_at"],
     )
