@@ -1,10 +1,11 @@
-"""Turn recorded events into executions, and executions into workflows."""
+"""Turn recorded events into executions, executions into workflows, and tell those that wait."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -32,12 +33,20 @@ from fixlify.storage.executions import (
 from fixlify.storage.facts import load_facts
 from fixlify.storage.failures import blames_the_data, cause_of
 from fixlify.storage.listen import EventSignal
+from fixlify.storage.signals import (
+    Hearing,
+    mark_delivered,
+    record_signals,
+    undelivered_signals,
+)
 from starter.matching import Match, decide, find_matches
 
 BATCH: Final = 100
 # How much of what was left behind, or held by a stop, is launched before the next look at what
 # happened just now: a company that resumes with thousands must not delay another's text.
 LEFT_BEHIND_BATCH: Final = 25
+# How many signals nobody delivered are delivered at once; many may be for one run.
+UNDELIVERED_BATCH: Final = 100
 # Between two full ones, so that a hundred a second leave room for everybody else's.
 LEFT_BEHIND_PAUSE: Final = timedelta(milliseconds=250)
 # A pooler or a cut connection loses notifications; nothing waits longer than this for one.
@@ -57,17 +66,32 @@ class WorkflowLauncher(Protocol):
         """Start a workflow for each execution and return the ids of those that have one."""
 
 
-class Relay:
-    """Claims events, matches them, launches what matched; lives as long as its process.
+class RunTeller(Protocol):
+    """Tells runs of events; ``starter.hearing.Teller`` does."""
 
-    Several relays may run at once: events and windows are locked in Postgres, and a launch
-    is idempotent.
+    async def tell(self, hearings: Sequence[Hearing]) -> list[Hearing]:
+        """Tell each run and return those that know, or that need not know any more."""
+
+
+class Relay:
+    """Claims events, matches them, launches what matched, tells the runs that are to hear of them.
+
+    Lives as long as its process. Several relays may run at once: events and windows are locked
+    in Postgres, a launch is idempotent, and a run that is told twice hears once. Without a
+    *teller* what runs are to hear is recorded, and left to a relay that has one.
     """
 
-    def __init__(self, database: Database, launcher: WorkflowLauncher, signal: EventSignal) -> None:
+    def __init__(
+        self,
+        database: Database,
+        launcher: WorkflowLauncher,
+        signal: EventSignal,
+        teller: RunTeller | None = None,
+    ) -> None:
         self._database = database
         self._launcher = launcher
         self._signal = signal
+        self._teller = teller
         self._listening = ListeningAutomations()
         self._next_sweep = 0.0
 
@@ -101,17 +125,20 @@ class Relay:
         if self._until_sweep():
             return
         launched = await self.launch_left_behind()
+        told = await self.tell_left_behind()
         # A full batch means more of it, and a launch that failed that Temporal needs a rest.
-        pause = POLL_INTERVAL if launched < LEFT_BEHIND_BATCH else LEFT_BEHIND_PAUSE
+        more = launched >= LEFT_BEHIND_BATCH or told >= UNDELIVERED_BATCH
+        pause = LEFT_BEHIND_PAUSE if more else POLL_INTERVAL
         self._next_sweep = asyncio.get_running_loop().time() + pause.total_seconds()
 
     async def relay_batch(self) -> int:
         """Relay up to one batch of events and return how many were claimed.
 
-        Claiming, matching, inserting and marking are one transaction; launching follows it.
+        Claiming, matching, inserting and marking are one transaction; launching and telling
+        follow it.
         """
         try:
-            claimed, executions = await self._record(self._match_together)
+            claimed, relayed = await self._record(self._match_together)
         except Exception as error:
             if not blames_the_data(error):
                 raise
@@ -119,23 +146,24 @@ class Relay:
                 "A batch could not be relayed; taking its events one by one.",
                 error=cause_of(error),
             )
-            claimed, executions = await self._record(self._match_singly)
-        await self._launch(executions)
+            claimed, relayed = await self._record(self._match_singly)
+        await self._launch(relayed.pending)
+        await self._tell(relayed.hearings)
         return claimed
 
-    async def _record(self, match: _Match) -> tuple[int, list[PendingExecution]]:
+    async def _record(self, match: _Match) -> tuple[int, _Relayed]:
         async with self._database.transaction() as connection:
             claimed = await claim_events(connection, BATCH)
             if not claimed:
-                return 0, []
-            executions, outcomes = await match(connection, claimed.events)
-            await mark_processed(connection, {**outcomes, **claimed.unreadable})
-        return len(claimed), executions
+                return 0, _Relayed()
+            relayed = await match(connection, claimed.events)
+            await mark_processed(connection, {**relayed.outcomes, **claimed.unreadable})
+        return len(claimed), relayed
 
     async def _match_together(
         self, connection: AsyncConnection, events: Sequence[Event]
-    ) -> _Matched:
-        """Insert the executions of *events*; return those to launch, and every event's outcome."""
+    ) -> _Relayed:
+        """Insert the executions of *events*, and what runs under way are to hear of them."""
         matches, unreadable = await self._match(connection, events)
         decided = await self._decide(connection, matches)
         inserted = await insert_executions(connection, decided)
@@ -146,32 +174,33 @@ class Relay:
             for execution in decided
             if inserted.get(execution.id) and execution.status is ExecutionStatus.PENDING
         ]
-        outcomes = _outcomes(events, decided)
+        hearings = await record_signals(connection, events)
+        outcomes = _outcomes(events, decided, hearings)
         for event_id, automations in unreadable.items():
             outcomes[event_id] += f"; {automations}"
-        return pending, outcomes
+        return _Relayed(pending, hearings, outcomes)
 
-    async def _match_singly(self, connection: AsyncConnection, events: Sequence[Event]) -> _Matched:
+    async def _match_singly(self, connection: AsyncConnection, events: Sequence[Event]) -> _Relayed:
         """Do the same one by one; an event that fails is marked, and costs no other its turn."""
-        pending: list[PendingExecution] = []
-        outcomes: dict[int, str] = {}
+        relayed = _Relayed()
         for event in events:
             try:
                 async with connection.begin_nested():
-                    executions, outcome = await self._match_together(connection, [event])
+                    single = await self._match_together(connection, [event])
             except Exception as error:
                 if not blames_the_data(error):
                     raise
-                outcomes[event.id] = f"failed: {cause_of(error)}"
+                relayed.outcomes[event.id] = f"failed: {cause_of(error)}"
                 _log.error(
                     "An event could not be relayed; it is marked.",
                     event_id=event.id,
                     error=cause_of(error),
                 )
             else:
-                pending += executions
-                outcomes |= outcome
-        return pending, outcomes
+                relayed.pending.extend(single.pending)
+                relayed.hearings.extend(single.hearings)
+                relayed.outcomes.update(single.outcomes)
+        return relayed
 
     async def launch_left_behind(self) -> int:
         """Launch pending executions that a crash, a stop or an unreachable Temporal left behind.
@@ -188,6 +217,18 @@ class Relay:
         if left_behind:
             _log.info("Launching executions that were left behind.", count=len(left_behind))
         return await self._launch(left_behind)
+
+    async def tell_left_behind(self) -> int:
+        """Tell runs what a crash or an unreachable Temporal kept from them.
+
+        Returns:
+            How many signals were delivered, of ``UNDELIVERED_BATCH`` at most.
+        """
+        if self._teller is None:
+            return 0
+        async with self._database.statement() as connection:
+            left_behind = await undelivered_signals(connection, UNDELIVERED_BATCH, settled=SETTLED)
+        return await self._tell(left_behind)
 
     async def _match(
         self, connection: AsyncConnection, events: Sequence[Event]
@@ -232,20 +273,43 @@ class Relay:
             await mark_launched(connection, launched)
         return len(launched)
 
+    async def _tell(self, hearings: Sequence[Hearing]) -> int:
+        if not hearings or self._teller is None:
+            return 0
+        told = await self._teller.tell(hearings)
+        async with self._database.statement() as connection:
+            await mark_delivered(connection, told)
+        return sum(len(hearing.event_ids) for hearing in told)
 
-_Matched = tuple[list[PendingExecution], dict[int, str]]
-"""The executions to launch, and what became of each event."""
-_Match = Callable[[AsyncConnection, Sequence[Event]], Awaitable[_Matched]]
+
+@dataclass(frozen=True, slots=True)
+class _Relayed:
+    """What follows the commit, and what became of each event by its id."""
+
+    pending: list[PendingExecution] = field(default_factory=list)
+    hearings: list[Hearing] = field(default_factory=list)
+    outcomes: dict[int, str] = field(default_factory=dict)
 
 
-def _outcomes(events: Sequence[Event], decided: Sequence[NewExecution]) -> dict[int, str]:
-    """Say of each event what it led to: ``2 pending, 1 skipped``, or ``nothing matched``."""
+_Match = Callable[[AsyncConnection, Sequence[Event]], Awaitable[_Relayed]]
+
+
+def _outcomes(
+    events: Sequence[Event], decided: Sequence[NewExecution], hearings: Sequence[Hearing]
+) -> dict[int, str]:
+    """Say of each event what it led to: ``2 pending, 1 skipped``, or ``nothing matched``.
+
+    And how many runs under way are told of it: ``nothing matched; heard by 1``.
+    """
     counts: dict[int, Counter[str]] = {event.id: Counter() for event in events}
     for execution in decided:
         counts[execution.trigger_data["event_id"]][execution.status.value] += 1
+    heard = Counter(event_id for hearing in hearings for event_id in hearing.event_ids)
     return {
-        event_id: ", ".join(f"{n} {status}" for status, n in sorted(count.items()))
-        or "nothing matched"
+        event_id: (
+            ", ".join(f"{n} {status}" for status, n in sorted(count.items())) or "nothing matched"
+        )
+        + (f"; heard by {heard[event_id]}" if heard[event_id] else "")
         for event_id, count in counts.items()
     }
 

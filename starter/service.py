@@ -18,6 +18,7 @@ from fixlify import temporal
 from fixlify.settings import Settings
 from fixlify.storage.database import Database, Role
 from fixlify.storage.listen import EventSignal
+from starter.hearing import Teller
 from starter.launch import Launcher
 from starter.reconcile import Reconciler
 from starter.relay import Relay
@@ -78,7 +79,7 @@ async def running_relay(
     schedules = Database(url, Role.ENGINE, pool_size=1)
     try:
         async with EventSignal(url) as signal:
-            relay = Relay(database, Launcher(client, eager=eager), signal)
+            relay = Relay(database, Launcher(client, eager=eager), signal, Teller(client))
             reconciler = Reconciler(client, database)
             tasks = [
                 asyncio.create_task(relay.run(), name="relay"),

@@ -20,6 +20,7 @@ from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import RunOutcome
 from fixlify.storage.database import Database, Role
 from fixlify.storage.listen import EventSignal
+from starter.hearing import Teller
 from starter.launch import Launcher
 from starter.relay import Relay
 from tests.office import Office
@@ -106,7 +107,9 @@ async def running_engine(
         async with AsyncExitStack() as stack:
             for worker in workers:
                 await stack.enter_async_context(worker)
-            relay = Relay(database, Launcher(client, eager=True), EventSignal(office.url))
+            relay = Relay(
+                database, Launcher(client, eager=True), EventSignal(office.url), Teller(client)
+            )
             yield Engine(client, relay, office)
     finally:
         await email.aclose()

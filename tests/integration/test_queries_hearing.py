@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
 import psycopg
@@ -15,10 +16,32 @@ from tests.explaining import (
     check_plan_for_any_parameters,
     statement_called,
 )
-from tests.grown import ROW, grown_database
+from tests.grown import COMPANY, ROW, grown_database
 
 HEARING: Final[dict[str, Reads]] = {
     "chains._CARRY": Reads({"id": ROW}, {"automation_execution_logs_pkey"}),
+    "signals._RECORD": Reads(
+        {
+            "ids": list(range(100)),
+            "organizations": [COMPANY] * 100,
+            "types": ["job"] * 100,
+            "subjects": [f"J-{n}" for n in range(100)],
+            "causes": [None] * 100,
+        },
+        {
+            "automation_execution_logs_subject_idx",
+            "automation_execution_logs_client_idx",
+            "automation_workflow_versions_pkey",
+        },
+        bounds={"(subject_id = ", "(client_id = "},
+    ),
+    "signals._LEFT_BEHIND": Reads(
+        {"batch": 100, "settled": timedelta(seconds=2)},
+        {"automation_signals_undelivered_idx", "automation_execution_logs_pkey"},
+    ),
+    "signals._MARK_DELIVERED": Reads(
+        {"executions": [ROW], "events": [16]}, {"automation_signals_pkey"}
+    ),
 }
 
 
