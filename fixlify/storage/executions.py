@@ -175,11 +175,18 @@ _MARK_LAUNCHED = text("""
 # The first workflow to come takes the row; a second one, whatever started it, loses. The same
 # workflow asking again is let through: a retried activity, or a run begun anew by a reset. One of
 # before a redrive comes too late for good.
+#
+# Whoever reads the facts after this hears what happens to them from here on: the relay looks for
+# runs under way, and for those of a client.
 _BEGIN = text("""
     UPDATE automation_execution_logs e
     SET status = CASE e.status WHEN 'pending' THEN 'running' ELSE e.status END,
         workflow_id = :workflow_id,
         run_id = :run_id,
+        client_id = CASE WHEN v.listens THEN (
+            SELECT p.client_id
+            FROM fixlify_people_of(e.organization_id, e.subject_type, e.subject_id) AS p
+        ) END,
         started_at = coalesce(e.started_at, clock_timestamp())
     FROM automation_workflow_versions v
     WHERE e.id = :id
@@ -233,7 +240,9 @@ _WRITE_STEPS = """
 _PROGRESS = text(f"""
     WITH execution AS (
         UPDATE automation_execution_logs
-        SET status = 'waiting', waiting_for = :waiting_for
+        SET status = 'waiting', waiting_for = :waiting_for,
+            client_id = (SELECT p.client_id
+                         FROM fixlify_people_of(organization_id, subject_type, subject_id) AS p)
         WHERE id = :id AND organization_id = :organization_id AND status IN ('running', 'waiting')
           AND {_ITS_RUN}
         RETURNING id, organization_id
