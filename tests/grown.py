@@ -79,10 +79,8 @@ _GROWN: Final = """
                      stale_job,appointment_reminder,scheduled}', n),
                '{}', '[{}]', 10, now() - interval '1 year'
         FROM generate_series(1, 2000) n;
-    INSERT INTO automation_workflow_versions (automation_id, version, organization_id, pinned,
-                                              listens)
-        SELECT id, generate_series(1, 10), organization_id, '{}', trigger_type <> 'job_created'
-        FROM automation_workflows;
+    INSERT INTO automation_workflow_versions (automation_id, version, organization_id, pinned)
+        SELECT id, generate_series(1, 10), organization_id, '{}' FROM automation_workflows;
     INSERT INTO automation_events (organization_id, event_type, subject_type, subject_id,
                                    source_key, automation_id, occurrence_key, occurred_at,
                                    processed_at)
@@ -109,11 +107,6 @@ _GROWN: Final = """
                                  ELSE one('{completed,completed,completed,failed}', n) END
         FROM (SELECT n, now() - n * interval '10 minutes' AS at
               FROM generate_series(1, 30000) n) AS executions;
-    INSERT INTO automation_signals (execution_id, event_id, organization_id, created_at,
-                                    delivered_at)
-        SELECT id, n, organization_id, created_at, CASE WHEN n <> 17 THEN created_at END
-        FROM automation_execution_logs, generate_series(16, 17) AS n
-        WHERE n = 16 OR status = 'waiting';
     INSERT INTO automation_step_logs
             (execution_id, step_id, organization_id, position, kind, status)
         SELECT id, 'text', organization_id, 1, 'sms', 'completed' FROM automation_execution_logs;
@@ -143,6 +136,12 @@ _GROWN: Final = """
                1, 1, 0, 0, 0, 0, 0, 1, 0
         FROM generate_series(1, 20000) n;
     INSERT INTO automation_stops (organization_id, reason) VALUES (id(7), 'Wrong template');
+    INSERT INTO webhook_settings (organization_id, secret, failure_url)
+        SELECT id(n), 'whsec_' || n, 'https://hooks.example.com/' FROM generate_series(1, 49) n;
+    INSERT INTO webhook_deliveries (id, organization_id, execution_id, status, created_at)
+        SELECT id(n), of(n), id(n), CASE WHEN n < 50 THEN 'pending' ELSE 'delivered' END,
+               now() - n * interval '1 hour'
+        FROM generate_series(1, 20000) n;
     INSERT INTO api_keys (id, organization_id, name, prefix, key_hash)
         SELECT id(n), of(n), 'Key ' || n, 'fx_' || n, md5(n::text)
         FROM generate_series(1, 5000) n;

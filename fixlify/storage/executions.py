@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.events import SubjectType
-from fixlify.domain.ids import redrives_of
+from fixlify.domain.ids import new_id, redrives_of
 from fixlify.domain.runs import ExecutionStatus, RunOutcome, RunProgress, StepOutcome
 
 DUPLICATE_WINDOW = timedelta(seconds=30)
@@ -273,6 +273,11 @@ _FINISH = text(f"""
                           ELSE coalesce(m.reason, 'the run ended before it was sent') END
         FROM execution e
         WHERE m.execution_id = e.id AND m.status IN ('queued', 'held', 'sending')
+    ), told AS (
+        INSERT INTO webhook_deliveries (id, organization_id, execution_id)
+        SELECT CAST(:delivery_id AS uuid), e.organization_id, e.id
+        FROM execution e JOIN webhook_settings w ON w.organization_id = e.organization_id
+        WHERE :status = 'failed' AND w.failure_url IS NOT NULL AND w.disabled_at IS NULL
     )
     SELECT id FROM execution
 """)  # noqa: S608 - a constant of this module
@@ -447,6 +452,7 @@ async def finish_execution(
             "status": outcome.status.value,
             "reason": None if failed else outcome.reason,
             "error_message": outcome.reason if failed else None,
+            "delivery_id": new_id(),
             "redrives": redrives,
         },
     )

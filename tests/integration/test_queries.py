@@ -36,6 +36,7 @@ OUTCOME: Final = {
     "reason": None,
     "error_message": None,
     "waiting_for": None,
+    "delivery_id": ROW,
     "redrives": 0,
     "steps": json.dumps([]),
 }
