@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, Tag, ValidationError
@@ -95,7 +95,7 @@ def _walk(model: type[BaseModel], loc: Iterable[int | str]) -> tuple[str, type[B
             continue
         owner = holder
         path += f".{part}" if path else part
-        current = _field(holder, part) if holder else None
+        current = _field(holder, part) if holder else _value(current)
     return path, owner
 
 
@@ -151,6 +151,14 @@ def _element(annotation: Any) -> Any:
         arguments = get_args(_bare(member))
         if arguments:
             return arguments[0]
+    return None
+
+
+def _value(annotation: Any) -> Any:
+    """Return what a mapping's values are; their keys are the file's own."""
+    for member in _members(annotation):
+        if get_origin(bare := _bare(member)) is Mapping:
+            return get_args(bare)[1]
     return None
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from fixlify.domain.durations import Duration, format_duration
 from fixlify.domain.models import Frozen
 from fixlify.domain.rules.days_off import Holidays
-from fixlify.domain.rules.spans import BusinessHours, TimeSpan
+from fixlify.domain.rules.spans import BusinessHours, QuietHours, TimeSpan, ever_open
 
 Channel = Literal["email", "sms"]
+_Hours: TypeAlias = Mapping[str, TimeSpan]
 
 # A day is written in hours here: the window slides, and is no date of the calendar.
 _HOURS_UP_TO: Final = timedelta(days=2)
@@ -76,58 +78,58 @@ class Rules(Frozen):
     and ``holidays`` what is marketing. Nothing binds what is urgent.
     """
 
-    quiet_hours: TimeSpan | None = None
+    quiet_hours: QuietHours | None = None
     business_hours: BusinessHours | None = None
     holidays: Holidays | None = None
     caps: tuple[Cap, ...] = ()
 
-
-Off = Literal["off"]
-
-
-def _is_off(written: Any) -> str:
-    return "off" if written == "off" else "rule"
+    @field_validator("business_hours")
+    @classmethod
+    def _leave_a_moment(cls, hours: _Hours | None, info: ValidationInfo) -> _Hours | None:
+        return _refuse_never(hours, info)
 
 
-# A bare `off` is false in YAML.
-_FALSE_IS_OFF: Final = BeforeValidator(lambda written: "off" if written is False else written)
+_Rule = TypeVar("_Rule")
+
+Override: TypeAlias = (
+    Annotated[
+        Annotated[Literal["off"], Tag("off")] | Annotated[_Rule, Tag("rule")],
+        Discriminator(lambda written: "off" if written == "off" else "rule"),
+    ]
+    | None
+)
+"""A rule in place of the organization's, ``off`` for none at all, None for the organization's."""
 
 
 class RuleOverrides(Frozen):
-    """What one automation says for itself; ``off`` lifts the organization's rule."""
+    """What one automation says for itself, rule by rule; ``off`` lifts the organization's."""
 
-    quiet_hours: (
-        Annotated[
-            Annotated[Off, Tag("off")] | Annotated[TimeSpan, Tag("rule")],
-            Discriminator(_is_off),
-            _FALSE_IS_OFF,
-        ]
-        | None
-    ) = None
-    business_hours: (
-        Annotated[
-            Annotated[Off, Tag("off")] | Annotated[BusinessHours, Tag("rule")],
-            Discriminator(_is_off),
-            _FALSE_IS_OFF,
-        ]
-        | None
-    ) = None
-    holidays: (
-        Annotated[
-            Annotated[Off, Tag("off")] | Annotated[Holidays, Tag("rule")],
-            Discriminator(_is_off),
-            _FALSE_IS_OFF,
-        ]
-        | None
-    ) = None
-    caps: (
-        Annotated[
-            Annotated[Off, Tag("off")] | Annotated[tuple[Cap, ...], Tag("rule")],
-            Discriminator(_is_off),
-            _FALSE_IS_OFF,
-        ]
-        | None
-    ) = None
+    quiet_hours: Override[QuietHours] = None
+    business_hours: Override[BusinessHours] = None
+    holidays: Override[Holidays] = None
+    caps: Override[tuple[Cap, ...]] = None
+
+    @field_validator("business_hours")
+    @classmethod
+    def _leave_a_moment(
+        cls, hours: _Hours | Literal["off"] | None, info: ValidationInfo
+    ) -> _Hours | Literal["off"] | None:
+        return hours if hours == "off" else _refuse_never(hours, info)
+
+
+def _refuse_never(hours: _Hours | None, info: ValidationInfo) -> _Hours | None:
+    # Absent where the quiet hours are refused themselves.
+    quiet = info.data.get("quiet_hours")
+    if hours is not None and isinstance(quiet, TimeSpan) and not ever_open(hours, quiet):
+        raise PydanticCustomError("never", "{problem}", {"problem": _never(quiet)})
+    return hours
+
+
+def _never(quiet: TimeSpan) -> str:
+    return (
+        f"the quiet hours {quiet} cover all of them, so nothing that is marketing could ever go; "
+        "shorten one or the other"
+    )
 
 
 def effective_rules(rules: Rules, overrides: RuleOverrides | None) -> Rules:
@@ -136,6 +138,7 @@ def effective_rules(rules: Rules, overrides: RuleOverrides | None) -> Rules:
         return rules
     silent = Rules()
     said = {name: getattr(overrides, name) for name in Rules.model_fields}
+    # Not validated anew: a contradiction between the two holds messages, it breaks no run.
     return rules.model_copy(
         update={
             name: getattr(silent, name) if rule == "off" else rule
@@ -143,3 +146,11 @@ def effective_rules(rules: Rules, overrides: RuleOverrides | None) -> Rules:
             if rule is not None
         }
     )
+
+
+def contradiction(rules: Rules) -> str | None:
+    """Return why *rules*, put together from two places, could never let marketing go, or None."""
+    quiet, hours = rules.quiet_hours, rules.business_hours
+    if quiet is None or hours is None or ever_open(hours, quiet):
+        return None
+    return f"business_hours: {_never(quiet)}"

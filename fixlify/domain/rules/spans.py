@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
@@ -16,7 +16,9 @@ from fixlify.domain.times import TimeOfDay
 MIDNIGHT: Final = time(0)
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FULL_NAMES: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ZERO: Final = ("0:00", "00:00")
 _DAY: Final = timedelta(days=1)
+_SOME_DAY: Final = date(2024, 1, 1)
 
 
 class TimeSpan(Frozen):
@@ -44,7 +46,7 @@ class TimeSpan(Frozen):
             raise _no_span(written)
         if written.get("to") == "24:00":
             return {**written, "to": MIDNIGHT}
-        if written.get("to") == "00:00" == written.get("from"):
+        if all(str(written.get(end)).strip() in _ZERO for end in ("from", "to")):
             raise _no_length("00:00")
         return written
 
@@ -65,11 +67,6 @@ class TimeSpan(Frozen):
     def _end(self) -> str:
         """Its end as it is written: midnight ends a day here, and begins none."""
         return "24:00" if self.to == MIDNIGHT else f"{self.to:%H:%M}"
-
-    @property
-    def whole_day(self) -> bool:
-        """Whether it leaves nothing of the day."""
-        return self.from_ == self.to
 
     def includes(self, at: time) -> bool:
         """Whether the clock's *at* lies in it, on either side of midnight; its end does not."""
@@ -101,17 +98,25 @@ def _no_length(at: str) -> PydanticCustomError:
     )
 
 
-def open_at(hours: Mapping[str, TimeSpan], wall: datetime) -> bool:
-    """Whether *wall*, a moment on the client's clock, lies within business *hours*."""
-    today = hours.get(WEEKDAYS[wall.weekday()])
-    yesterday = hours.get(WEEKDAYS[wall.weekday() - 1])
-    at = wall.time()
-    return (today is not None and today.begun(at)) or (
-        yesterday is not None and yesterday.goes_on(at)
-    )
+def _not_the_whole_day(span: TimeSpan) -> TimeSpan:
+    if span.from_ == span.to:
+        raise PydanticCustomError(
+            "never", "cover the whole day, so nothing could ever go; leave a part of it free"
+        )
+    return span
+
+
+QuietHours = Annotated[TimeSpan, AfterValidator(_not_the_whole_day)]
+"""Hours of every day in which nobody is disturbed; never all of them."""
 
 
 def _by_weekday(written: Mapping[str, TimeSpan]) -> Mapping[str, TimeSpan]:
+    if not written:
+        raise PydanticCustomError(
+            "never",
+            "are open on no day, so nothing that is marketing could ever go; "
+            "name the days, or leave business_hours out",
+        )
     hours: dict[str, TimeSpan] = {}
     for key, span in written.items():
         for day in _days(key):
@@ -145,3 +150,25 @@ def _number(name: str, key: str) -> int:
 
 BusinessHours = Annotated[Mapping[str, TimeSpan], AfterValidator(_by_weekday)]
 """Open hours by day, ``mon`` to ``sun``; a day that is left out is closed."""
+
+
+def open_at(hours: Mapping[str, TimeSpan], wall: datetime) -> bool:
+    """Whether *wall*, a moment on the client's clock, lies within business *hours*."""
+    today = hours.get(WEEKDAYS[wall.weekday()])
+    yesterday = hours.get(WEEKDAYS[wall.weekday() - 1])
+    at = wall.time()
+    return (today is not None and today.begun(at)) or (
+        yesterday is not None and yesterday.goes_on(at)
+    )
+
+
+def ever_open(hours: Mapping[str, TimeSpan], quiet: TimeSpan) -> bool:
+    """Whether any moment of the week lies within business *hours* and outside *quiet* ones."""
+    # One that begins in a minute in which nothing holds any more, as every such stretch does.
+    begins = {quiet.to, *(span.from_ for span in hours.values())}
+    return any(
+        open_at(hours, wall) and not quiet.includes(wall.time())
+        for day in range(len(WEEKDAYS))
+        for begin in begins
+        for wall in [datetime.combine(_SOME_DAY + day * _DAY, begin)]
+    )
