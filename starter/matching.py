@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
 from fixlify.domain.durations import format_duration
@@ -23,6 +24,9 @@ from fixlify.storage.executions import (
     NewExecution,
     WindowKey,
 )
+
+MAX_CHAIN: Final = 5
+"""How many automations may set each other off, one after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def decide(
     matches: Sequence[Match],
     facts: Mapping[Subject, Facts],
     in_window: Mapping[WindowKey, Sequence[datetime]],
+    names: Mapping[tuple[UUID, UUID], str] = MappingProxyType({}),
 ) -> list[NewExecution]:
     """Return one execution per match, pending or skipped with its reason, in event order.
 
@@ -77,16 +82,20 @@ def decide(
         matches: What to decide, oldest event first.
         facts: The subjects' facts, for automations with conditions.
         in_window: When each key already ran, within the window of its occurrence.
+        names: What the automations in the events' chains are called, by organization and id.
     """
     ran: dict[WindowKey, list[datetime]] = {key: list(times) for key, times in in_window.items()}
     decided = []
     for match in matches:
         times = ran.setdefault(match.key, [])
         instant = match.event.occurred_at
-        if any(abs(instant - earlier) < DUPLICATE_WINDOW for earlier in times):
-            decided.append(_execution(match, DUPLICATE))
-        elif match.event.is_rewrite:
+        repeats = any(abs(instant - earlier) < DUPLICATE_WINDOW for earlier in times)
+        if match.event.is_rewrite and not repeats:
             continue
+        if (chained := _chained(match, names)) is not None:
+            decided.append(_execution(match, chained))
+        elif repeats:
+            decided.append(_execution(match, DUPLICATE))
         elif (reason := match.event.too_late or _stale(match) or _unmet(match, facts)) is not None:
             decided.append(_execution(match, reason))
         else:
@@ -95,13 +104,40 @@ def decide(
     return decided
 
 
-def _stale(match: Match) -> str | None:
-    """Return why what a sweep found comes too late now, or None: no relay ran for a while."""
-    trigger, waited = match.automation.trigger, match.event.waited
-    if not isinstance(trigger, FoundBySweep | Scheduled) or waited <= trigger.good_for:
+def _chained(match: Match, names: Mapping[tuple[UUID, UUID], str]) -> str | None:
+    """Return why what automations did sets this one off no more, or None."""
+    chain, automation = match.event.chain, match.automation
+    if not chain:
         return None
-    minutes, at_most = waited // timedelta(minutes=1), format_duration(trigger.good_for)
-    return f"found {minutes} minutes before a relay came to it; it is sent at most {at_most} late"
+    names = {**names, (automation.organization_id, automation.id): automation.name}
+    way = " -> ".join(
+        names.get((automation.organization_id, each), str(each)) for each in (*chain, automation.id)
+    )
+    if automation.id in chain:
+        return f"loop: set off by its own change ({way})"
+    if len(chain) >= MAX_CHAIN:
+        return f"chain too long: it ends after {MAX_CHAIN} automations ({way})"
+    return None
+
+
+def _good_for(match: Match) -> timedelta:
+    trigger = match.automation.trigger
+    if isinstance(trigger, FoundBySweep | Scheduled):
+        return trigger.good_for
+    return match.automation.start_within
+
+
+def _stale(match: Match) -> str | None:
+    """Return why the event comes too late now, or None: no relay ran for a while."""
+    waited, good_for = match.event.waited, _good_for(match)
+    if waited <= good_for:
+        return None
+    minutes, at_most = waited // timedelta(minutes=1), format_duration(good_for)
+    if isinstance(match.automation.trigger, FoundBySweep | Scheduled):
+        return (
+            f"found {minutes} minutes before a relay came to it; it is sent at most {at_most} late"
+        )
+    return f"happened {minutes} minutes before a relay came to it; it begins at most {at_most} late"
 
 
 def _unmet(match: Match, facts: Mapping[Subject, Facts]) -> str | None:
@@ -132,15 +168,9 @@ def _execution(match: Match, skipped_because: str | None = None) -> NewExecution
         occurred_at=event.occurred_at,
         status=ExecutionStatus.SKIPPED if skipped_because else ExecutionStatus.PENDING,
         reason=skipped_because,
-        good_until=_good_until(match),
+        good_until=match.event.occurred_at + _good_for(match),
+        chain=event.chain,
     )
-
-
-def _good_until(match: Match) -> datetime | None:
-    trigger = match.automation.trigger
-    if not isinstance(trigger, FoundBySweep | Scheduled):
-        return None
-    return match.event.occurred_at + trigger.good_for
 
 
 def _trigger_data(event: Event) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from fixlify.domain.events import Event
 from fixlify.domain.runs import ExecutionStatus
 from fixlify.domain.triggers import TRIGGERS_BY_EVENT
 from fixlify.storage.automations import Listening, ListeningAutomations
+from fixlify.storage.chains import names_in_chains
 from fixlify.storage.database import Database
 from fixlify.storage.events import claim_events, mark_processed
 from fixlify.storage.executions import (
@@ -263,7 +264,15 @@ class Relay:
             connection,
             [match.subject for match in matches if match.automation.conditions is not None],
         )
-        return decide(matches, facts, in_window)
+        names = await names_in_chains(
+            connection,
+            {
+                (match.event.organization_id, each)
+                for match in matches
+                for each in match.event.chain
+            },
+        )
+        return decide(matches, facts, in_window, names)
 
     async def _launch(self, executions: Sequence[PendingExecution]) -> int:
         if not executions:

@@ -16,10 +16,14 @@ from tests.explaining import (
     check_plan_for_any_parameters,
     statement_called,
 )
-from tests.grown import COMPANY, ROW, grown_database
+from tests.grown import AUTOMATION, COMPANY, ROW, grown_database
 
 HEARING: Final[dict[str, Reads]] = {
     "chains._CARRY": Reads({"id": ROW}, {"automation_execution_logs_pkey"}),
+    "chains._NAMES": Reads(
+        {"organizations": [COMPANY], "ids": [AUTOMATION]},
+        {"automation_workflows_organization_id_id_key|automation_workflows_pkey"},
+    ),
     "signals._RECORD": Reads(
         {
             "ids": list(range(100)),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from fixlify.domain.automation import START_WITHIN
 from fixlify.domain.lateness import OVERDUE_CATCH_UP
 from fixlify.storage.database import Database
 from fixlify.storage.events import SWEPT_PER_BATCH
@@ -17,7 +18,14 @@ from fixlify.storage.listen import EventSignal
 from starter.relay import BATCH, LEFT_BEHIND_BATCH, SETTLED, Relay
 from tests.engine import eventually
 from tests.office import Office
-from tests.relaying import ON_COMPLETION, RecordingLauncher, age, outcomes, relay_everything
+from tests.relaying import (
+    ON_ANY_CHANGE,
+    ON_COMPLETION,
+    RecordingLauncher,
+    age,
+    outcomes,
+    relay_everything,
+)
 
 DUNNING = """
     name: Dunning
@@ -128,12 +136,46 @@ class TestWhatBecameTooLate:
         await relay.launch_left_behind()
         assert [status for status, _ in await outcomes(office)] == ["skipped"]
 
-    async def test_what_somebody_did_grows_no_older(self, office: Office, relay: Relay) -> None:
+    async def test_what_somebody_did_can_begin_for_as_long_as_the_automation_says(
+        self, office: Office, relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        """Temporal was away over a long weekend: Monday's thanks are not sent on Friday."""
         await office.apply(ON_COMPLETION)
+        await office.apply(ON_ANY_CHANGE + "    start_within: 2h")
+        launcher.away = True
         await office.write_status(await office.add_job(), "completed")
         await relay_everything(relay)
-        (execution,) = await office.executions()
-        assert execution["good_until"] is None
+        executions = await office.executions()
+        good_for = {e["trigger_type"]: e["good_until"] - e["occurred_at"] for e in executions}
+        assert good_for == {
+            "job_completed": START_WITHIN,
+            "job_status_changed": timedelta(hours=2),
+        }
+
+        await age(office, "good_until", timedelta(hours=2))
+        await age(office, "created_at", SETTLED)
+        launcher.away = False
+        assert await relay.launch_left_behind() == 1
+        standing = {e["trigger_type"]: e["status"] for e in await office.executions()}
+        assert standing == {"job_completed": "pending", "job_status_changed": "skipped"}
+
+    async def test_a_relay_that_comes_back_does_not_send_old_news(
+        self, office: Office, relay: Relay
+    ) -> None:
+        """A burst of stale rows once went out weeks late as spam."""
+        await office.apply(ON_COMPLETION)
+        await office.query("UPDATE automation_workflows SET activated_at = now() - interval '1 y'")
+        for number in range(3):
+            await office.write_status(await office.add_job(f"J-{number}"), "completed")
+        await office.query("UPDATE automation_events SET occurred_at = occurred_at - interval '3w'")
+        await office.write_status(await office.add_job("J-9"), "completed")
+        await relay_everything(relay)
+        statuses = [status for status, _ in await outcomes(office)]
+        assert statuses == ["skipped"] * 3 + ["pending"]
+        reasons = {reason for _, reason in await outcomes(office)} - {None}
+        assert reasons == {
+            "happened 30240 minutes before a relay came to it; it begins at most 3d late"
+        }
 
 
 class TestWhatWasBefore:

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixlify.domain.automation import parse_definition
+from fixlify.domain.automation import START_WITHIN, parse_definition
 from fixlify.domain.events import Event, EventType, SubjectType
 from fixlify.domain.facts import Subject
+from fixlify.domain.lateness import OVERDUE_CATCH_UP
 from fixlify.domain.runs import ExecutionStatus
 from fixlify.storage.automations import Listening, ListeningAutomation
 from fixlify.storage.executions import DUPLICATE_WINDOW, NewExecution, WindowKey
-from starter.matching import Match, decide, find_matches
+from starter.matching import MAX_CHAIN, Match, decide, find_matches
 from tests.unit.sample_facts import facts
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -36,6 +37,8 @@ def event(
     job: str = "J-1",
     organization: UUID = OURS,
     kind: EventType = EventType.JOB_STATUS_CHANGED,
+    waited: timedelta = timedelta(),
+    chain: tuple[int, ...] = (),
 ) -> Event:
     """Return what a row trigger recorded *at* seconds after NOW."""
     return Event(
@@ -46,6 +49,8 @@ def event(
         subject_id=job,
         data={"before": before, "after": after},
         occurred_at=NOW + timedelta(seconds=at),
+        waited=waited,
+        chain=tuple(UUID(int=each) for each in chain),
     )
 
 
@@ -56,6 +61,7 @@ def automation(
     organization: UUID = OURS,
     conditions: dict[str, Any] | None = None,
     activated_at: datetime | None = None,
+    start_within: timedelta = START_WITHIN,
 ) -> ListeningAutomation:
     definition = parse_definition(
         "test",
@@ -68,6 +74,7 @@ def automation(
         version=3,
         trigger=definition.trigger,
         conditions=definition.conditions,
+        start_within=start_within,
         activated_at=activated_at,
     )
 
@@ -173,6 +180,103 @@ class TestWhatASweepFound:
         assert execution.reason == "the invoice no longer exists"
 
 
+class TestLateness:
+    """What happened too long ago sets nothing off: a relay that comes back does not spam."""
+
+    @pytest.mark.parametrize(
+        ("waited", "decision"),
+        [
+            (timedelta(days=3), (PENDING, None)),
+            (
+                timedelta(days=3, minutes=1),
+                (
+                    SKIPPED,
+                    "happened 4321 minutes before a relay came to it; it begins at most 3d late",
+                ),
+            ),
+        ],
+    )
+    def test_three_days_unless_the_automation_says_otherwise(
+        self, waited: timedelta, decision: tuple[ExecutionStatus, str | None]
+    ) -> None:
+        assert decisions(event(waited=waited)) == [decision]
+
+    def test_each_automation_has_its_own_patience(self) -> None:
+        an_hour = automation(start_within=timedelta(hours=1))
+        late = event(waited=timedelta(minutes=61))
+        assert decisions(late) == [RUNS]
+        assert decisions(late, by=an_hour) == [
+            (SKIPPED, "happened 61 minutes before a relay came to it; it begins at most 1h late")
+        ]
+
+    def test_what_a_sweep_found_keeps_its_own(self) -> None:
+        patient = automation(OVERDUE, start_within=timedelta(days=365))
+        [execution] = decide(matches(swept(waited=timedelta(days=3)), by=patient), {}, {})
+        assert execution.status is SKIPPED
+        [execution] = decide(matches(swept(), by=patient), {}, {})
+        assert execution.good_until == NOW + OVERDUE_CATCH_UP
+
+    def test_an_execution_that_cannot_begin_grows_as_old_as_that(self) -> None:
+        an_hour = automation(start_within=timedelta(hours=1))
+        [execution] = decide(matches(event(), by=an_hour), {}, {})
+        assert execution.good_until == NOW + timedelta(hours=1)
+
+    def test_what_came_too_late_does_not_use_up_the_window(self) -> None:
+        late = event(waited=timedelta(days=4))
+        assert [status for status, _ in decisions(late, event(at=1))] == [SKIPPED, PENDING]
+
+
+class TestChains:
+    """What an automation did sets off others, and never itself, however long the way round."""
+
+    def test_an_automation_is_not_set_off_by_itself(self) -> None:
+        assert decisions(event(chain=(10,))) == [
+            (SKIPPED, "loop: set off by its own change (Automation 10 -> Automation 10)")
+        ]
+
+    def test_nor_by_what_it_set_off(self) -> None:
+        names = {(OURS, UUID(int=11)): "Book a follow-up"}
+        [execution] = decide(matches(event(chain=(10, 11))), {}, {}, names)
+        assert execution.reason == (
+            "loop: set off by its own change (Automation 10 -> Book a follow-up -> Automation 10)"
+        )
+
+    def test_an_automation_nobody_knows_the_name_of_is_named_by_its_id(self) -> None:
+        names = {(THEIRS, UUID(int=11)): "Somebody else's"}
+        [execution] = decide(matches(event(chain=(10, 11))), {}, {}, names)
+        assert execution.reason is not None
+        assert f"-> {UUID(int=11)} ->" in execution.reason
+
+    def test_another_is_set_off_and_carries_the_chain_on(self) -> None:
+        [execution] = decide(matches(event(chain=(11, 12))), {}, {})
+        assert execution.status is PENDING
+        assert execution.chain == (UUID(int=11), UUID(int=12))
+
+    def test_a_chain_ends(self) -> None:
+        longest = tuple(range(20, 20 + MAX_CHAIN))
+        assert decisions(event(chain=longest[:-1])) == [RUNS]
+        [(status, reason)] = decisions(event(chain=longest))
+        assert status is SKIPPED
+        assert reason is not None
+        assert reason.startswith("chain too long: it ends after 5 automations (")
+        assert reason.endswith("-> Automation 10)")
+
+    def test_a_loop_is_called_one_also_where_it_repeats_what_ran(self) -> None:
+        [_, (status, reason)] = decisions(event(), event(at=1, chain=(10,)))
+        assert status is SKIPPED
+        assert reason is not None
+        assert reason.startswith("loop")
+
+    def test_a_loop_does_not_use_up_the_window(self) -> None:
+        assert [status for status, _ in decisions(event(chain=(10,)), event(at=1))] == [
+            SKIPPED,
+            PENDING,
+        ]
+
+    def test_an_automation_that_writes_what_stands_sets_nothing_off(self) -> None:
+        assert decisions(event(before="completed", chain=(10,))) == []
+
+
 class TestTheExecution:
     """An execution says what set it off."""
 
@@ -199,6 +303,7 @@ class TestTheExecution:
             occurred_at=NOW,
             status=PENDING,
             reason=None,
+            good_until=NOW + START_WITHIN,
         )
 
     def test_each_event_is_an_occurrence_of_its_own(self) -> None:
