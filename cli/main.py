@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "executions": Entry(
             "cli.executions:executions", "See what automations did, and what they did not and why."
         ),
+        "why": Entry("cli.why:why", "Tell why a client was written to, or was not."),
         "schedules": Entry(
             "cli.schedules:schedules", "See when everything runs by itself; pause, resume, run it."
         ),

@@ -79,8 +79,10 @@ _GROWN: Final = """
                      stale_job,appointment_reminder,scheduled}', n),
                '{}', '[{}]', 10, now() - interval '1 year'
         FROM generate_series(1, 2000) n;
-    INSERT INTO automation_workflow_versions (automation_id, version, organization_id, pinned)
-        SELECT id, generate_series(1, 10), organization_id, '{}' FROM automation_workflows;
+    INSERT INTO automation_workflow_versions (automation_id, version, organization_id, pinned,
+                                              listens)
+        SELECT id, generate_series(1, 10), organization_id, '{}', trigger_type <> 'job_created'
+        FROM automation_workflows;
     INSERT INTO automation_events (organization_id, event_type, subject_type, subject_id,
                                    source_key, automation_id, occurrence_key, occurred_at,
                                    processed_at)
@@ -107,6 +109,11 @@ _GROWN: Final = """
                                  ELSE one('{completed,completed,completed,failed}', n) END
         FROM (SELECT n, now() - n * interval '10 minutes' AS at
               FROM generate_series(1, 30000) n) AS executions;
+    INSERT INTO automation_signals (execution_id, event_id, organization_id, created_at,
+                                    delivered_at)
+        SELECT id, n, organization_id, created_at, CASE WHEN n <> 17 THEN created_at END
+        FROM automation_execution_logs, generate_series(16, 17) AS n
+        WHERE n = 16 OR status = 'waiting';
     INSERT INTO automation_step_logs
             (execution_id, step_id, organization_id, position, kind, status)
         SELECT id, 'text', organization_id, 1, 'sms', 'completed' FROM automation_execution_logs;
@@ -117,6 +124,15 @@ _GROWN: Final = """
                            ELSE 'sent' END,
                created_at, CASE WHEN status = 'completed' THEN created_at END
         FROM automation_execution_logs;
+    INSERT INTO automation_decisions (organization_id, execution_id, step_id, kind, detail)
+        SELECT organization_id, id, 'text', 'held', 'quiet hours' FROM automation_execution_logs;
+    INSERT INTO automation_actions (execution_id, step_id, organization_id, kind, status)
+        SELECT id, 'call', organization_id, 'webhook', 'completed' FROM automation_execution_logs;
+    INSERT INTO client_opt_outs (organization_id, client_id, channel, source)
+        SELECT of(n), id(n), 'sms', 'STOP' FROM generate_series(1, 20000) n;
+    INSERT INTO suppressions (organization_id, channel, address, reason, source)
+        SELECT of(n), 'email', n || '@example.com', 'bounced', 'smtp'
+        FROM generate_series(1, 20000) n;
 
     INSERT INTO automation_schedules (id, organization_id, automation_id, name, schedule,
                                       time_zone, catch_up, specification, content_hash)

@@ -28,6 +28,7 @@ from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
 from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_people import PEOPLE
 from tests.integration.test_queries_sweeps import SWEEPS
+from tests.integration.test_queries_timeline import TIMELINE
 
 EXECUTION: Final = {"id": ROW, "organization_id": COMPANY}
 OUTCOME: Final = {
@@ -207,7 +208,7 @@ async def test_the_people_of_a_subject(grown: psycopg.AsyncConnection, subject_t
 
 def test_no_statement_is_forgotten() -> None:
     """A statement added anywhere in the storage package is added to a table here."""
-    explained = {name.split(" ")[0] for name in (*ENGINE, *SWEEPS, *PEOPLE, *HEARING)}
+    explained = {name.split(" ")[0] for name in (*TIMELINE, *ENGINE, *SWEEPS, *PEOPLE, *HEARING)}
     found = statements()
     known = {id(found[name]) for name in explained | WITHOUT_PLAN.keys()}
     assert {name for name, statement in found.items() if id(statement) not in known} == set()

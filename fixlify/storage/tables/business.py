@@ -48,16 +48,7 @@ class ClientRow(Table):
     """A person or company that is served."""
 
     __tablename__ = "clients"
-    __table_args__ = (
-        UniqueConstraint("organization_id", "id"),
-        # As people ask for one: by an email in any case, by the last digits of a phone.
-        Index("clients_email_idx", "organization_id", text("lower(email)")),
-        Index(
-            "clients_phone_idx",
-            "organization_id",
-            text("\"right\"(regexp_replace(phone, '[^0-9]'::text, ''::text, 'g'::text), 9)"),
-        ),
-    )
+    __table_args__ = (UniqueConstraint("organization_id", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=RANDOM_ID)
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
