@@ -30,6 +30,7 @@ SUBJECTS: Final = {
 RUNS: Final = {"runs": [ROW] * 20}
 SOME_OF_RUNS: Final = {**RUNS, "limit": 200}
 CLIENT: Final = "clients_organization_id_id_key|clients_pkey"
+OF_A_COMPANY: Final = "clients_organization_id_id_key|clients_email_idx|clients_phone_idx"
 
 
 def read_by_people(parameters: dict[str, Any], *indexes: str, **options: Any) -> Reads:
@@ -39,10 +40,10 @@ def read_by_people(parameters: dict[str, Any], *indexes: str, **options: Any) ->
 TIMELINE: Final[dict[str, Reads]] = {
     "timeline.records._CLIENT_BY_ID": read_by_people({**ITS_OWN, "id": ROW}, CLIENT),
     "timeline.records._CLIENTS_BY_EMAIL": read_by_people(
-        {**ITS_OWN, "email": "50@Example.com", "limit": 5}, CLIENT
+        {**ITS_OWN, "email": "50@Example.com", "limit": 5}, OF_A_COMPANY
     ),
     "timeline.records._CLIENTS_BY_PHONE": read_by_people(
-        {**ITS_OWN, "digits": "125550123", "limit": 5}, CLIENT
+        {**ITS_OWN, "digits": "125550123", "limit": 5}, OF_A_COMPANY
     ),
     "timeline.records._JOB_IS_THERE": read_by_people({**ITS_OWN, "id": JOB}, "jobs_pkey"),
     "timeline.records._RECORDS_OF_CLIENT": read_by_people(

@@ -48,7 +48,16 @@ class ClientRow(Table):
     """A person or company that is served."""
 
     __tablename__ = "clients"
-    __table_args__ = (UniqueConstraint("organization_id", "id"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        # Who else has an address: an email in any case, a phone by its last nine digits.
+        Index("clients_email_idx", "organization_id", text("lower(email)")),
+        Index(
+            "clients_phone_idx",
+            "organization_id",
+            text("\"right\"(regexp_replace(phone, '[^0-9]'::text, ''::text, 'g'::text), 9)"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=RANDOM_ID)
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))

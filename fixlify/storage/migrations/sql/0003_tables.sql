@@ -156,3 +156,6 @@ CREATE INDEX webhook_deliveries_organization_id_created_at_idx ON webhook_delive
 -- What happened to a subject, and what came of it, for people who ask why.
 CREATE INDEX automation_events_subject_idx ON automation_events (organization_id, subject_id, id);
 CREATE INDEX automation_execution_logs_about_idx ON automation_execution_logs (organization_id, subject_id, created_at);
+-- Who else has an address: an email in any case, a phone by its last nine digits.
+CREATE INDEX clients_email_idx ON clients (organization_id, lower(email));
+CREATE INDEX clients_phone_idx ON clients (organization_id, "right"(regexp_replace(phone, '[^0-9]'::text, ''::text, 'g'::text), 9));
