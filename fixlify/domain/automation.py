@@ -17,6 +17,7 @@ from fixlify.domain.durations import Duration
 from fixlify.domain.errors import DefinitionError, Problem
 from fixlify.domain.models import Frozen
 from fixlify.domain.problems import explain
+from fixlify.domain.relatives import can_hear, heard_by, subject_of
 from fixlify.domain.rules import MessageClass, RuleOverrides
 from fixlify.domain.steps import (
     SendEmail,
@@ -121,6 +122,28 @@ class AutomationDefinition(Frozen):
                 "'exit_when' is the same as 'conditions', so every run would end as it begins; "
                 "ask for something that comes later",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _waits_for_what_it_can_hear(self) -> AutomationDefinition:
+        about = subject_of(self.trigger)
+        for place, step in placed_steps(self.steps):
+            if about is None or not isinstance(step, WaitForEvent):
+                continue
+            happens_to = subject_of(step.event)
+            if happens_to is not None and not can_hear(about, happens_to):
+                raise PydanticCustomError(
+                    "never_heard",
+                    "'{event}' happens to a record of the kind {subject}, and a run set off by "
+                    "'{trigger}' never hears of those: only of {heard}",
+                    {
+                        "event": step.event.type,
+                        "subject": happens_to.value,
+                        "trigger": self.trigger.type,
+                        "heard": ", ".join(heard_by(about)),
+                        "place": f"{place}.event",
+                    },
+                )
         return self
 
     @model_validator(mode="after")

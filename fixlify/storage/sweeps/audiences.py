@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -13,9 +12,10 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fixlify.domain.events import EventType, SubjectType
+from fixlify.domain.events import EventType
 from fixlify.domain.facts import Subject
 from fixlify.domain.occurrences import of_schedule
+from fixlify.domain.relatives import AUDIENCES
 from fixlify.domain.sweeps import SweepFindings
 from fixlify.domain.timetable import last_occurrence
 from fixlify.domain.triggers.scheduled import Audience, Scheduled
@@ -24,15 +24,6 @@ from fixlify.storage.facts import load_facts
 from fixlify.storage.failures import blames_the_data, cause_of
 from fixlify.storage.sweeps.listeners import Listener
 from fixlify.storage.sweeps.pages import NOTIFY, PLAN_EACH, Page, Place
-
-_SUBJECTS: Final[Mapping[Audience, SubjectType]] = MappingProxyType(
-    {
-        Audience.ORGANIZATION: SubjectType.ORGANIZATION,
-        Audience.CLIENTS: SubjectType.CLIENT,
-        Audience.JOBS: SubjectType.JOB,
-        Audience.INVOICES: SubjectType.INVOICE,
-    }
-)
 
 
 def _rows(table: str, id_type: str) -> Any:
@@ -135,7 +126,7 @@ class AudienceSearch:
     async def _record(self, connection: AsyncConnection, ids: list[str]) -> int:
         if not ids:
             return 0
-        subject_type = _SUBJECTS[self.audience].value
+        subject_type = AUDIENCES[self.audience].value
         recorded = await connection.execute(
             _RECORD,
             {
@@ -157,10 +148,10 @@ class AudienceSearch:
         return {"local": self.local.isoformat(timespec="minutes")}
 
     def _subject(self, subject_id: str) -> Subject:
-        return Subject(self.listener.organization_id, _SUBJECTS[self.audience], subject_id)
+        return Subject(self.listener.organization_id, AUDIENCES[self.audience], subject_id)
 
     def _passed_over(self, subject_id: str, cause: str) -> SweepFindings:
-        subject_type = _SUBJECTS[self.audience].value
+        subject_type = AUDIENCES[self.audience].value
         _log.error(
             "A row cannot be swept; it is passed over.",
             automation_id=str(self.listener.id),
