@@ -29,6 +29,7 @@ from fixlify.storage.automations import (
     store_automation,
 )
 from fixlify.storage.database import Database
+from starter.action_checks import action_problems
 
 
 def validate_definition(source: str, data: Any) -> PinnedDefinition:
@@ -49,6 +50,7 @@ def validate_definition(source: str, data: Any) -> PinnedDefinition:
         if isinstance(step, SendEmail | SendSms)
         for problem in _template_problems(path, step, definition, templates)
     ]
+    problems += action_problems(definition)
     if problems:
         raise DefinitionError(source, problems)
     return PinnedDefinition(

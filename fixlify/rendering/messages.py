@@ -47,7 +47,7 @@ def render_email(source: TemplateSource, facts: Facts) -> RenderedEmail:
     """
     html = None if source.html is None else _render(Part.HTML, source.html, facts)
     return RenderedEmail(
-        subject=_one_line(_render(Part.SUBJECT, source.subject, facts)),
+        subject=one_line(_render(Part.SUBJECT, source.subject, facts)),
         text=_render(Part.TEXT, source.text, facts),
         html=html,
     )
@@ -83,9 +83,23 @@ def _fields_of(part: Part, text: str) -> Iterable[str]:
 def _render(part: Part, source: str | None, facts: Facts) -> str:
     if source is None:
         raise RenderError(f"the template has no {part.value}; add one, or use another template")
+    text = render_part(part, source, facts)
+    if not text:
+        raise RenderError(f"{part.value}: comes out empty; nothing would be sent")
+    if "{{" in text:
+        raise RenderError(f"{part.value}: still has '{{{{' in it; take it out of the data")
+    return text
+
+
+def render_part(part: Part, source: str, facts: Facts) -> str:
+    """Return what *source* makes of *facts*, without spaces around it; it may be empty.
+
+    Raises:
+        RenderError: It names something unknown or empty, or comes out too long.
+    """
     compiled = compile_part(part, source)
     try:
-        text = _run(compiled, facts)
+        return _run(compiled, facts)
     except Exception as error:
         # Whatever a template does wrong is the template's failure. Only our own words go
         # on: those of other errors may quote the data.
@@ -93,11 +107,6 @@ def _render(part: Part, source: str | None, facts: Facts) -> str:
         reason = str(error) if ours else f"does not fit together ({type(error).__name__})"
         line = _line(compiled.template, error.__traceback__)
         raise RenderError(f"{at(part, line)}: {reason}") from None
-    if not text:
-        raise RenderError(f"{part.value}: comes out empty; nothing would be sent")
-    if "{{" in text:
-        raise RenderError(f"{part.value}: still has '{{{{' in it; take it out of the data")
-    return text
 
 
 def _run(compiled: CompiledPart, facts: Facts) -> str:
@@ -116,7 +125,7 @@ def _run(compiled: CompiledPart, facts: Facts) -> str:
     return text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return *text* as a subject: a line break in it would begin a header of its own."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_SUBJECT else line[: LONGEST_SUBJECT - 1].rstrip() + "…"

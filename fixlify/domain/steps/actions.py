@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,20 +12,10 @@ from fixlify.domain.durations import Duration, format_duration
 from fixlify.domain.errors import WebhookAddressError
 from fixlify.domain.events import SubjectType
 from fixlify.domain.facts import ORIGIN_ALIASES, fact_names, is_event_field
-from fixlify.domain.names import did_you_mean
+from fixlify.domain.names import did_you_mean, normalized
 from fixlify.domain.steps.base import StepBase
+from fixlify.domain.steps.records import WRITABLE, record_problems, value_problem
 from fixlify.domain.webhooks import LONGEST_TIMEOUT, parse_target
-
-WRITABLE: Final[Mapping[SubjectType, frozenset[str]]] = MappingProxyType(
-    {
-        SubjectType.JOB: frozenset({"status", "tags", "lead_source", "description"}),
-        SubjectType.CLIENT: frozenset({"tags", "lead_source"}),
-        SubjectType.ESTIMATE: frozenset({"status"}),
-        SubjectType.INVOICE: frozenset({"status"}),
-        SubjectType.TASK: frozenset({"status", "description"}),
-    }
-)
-"""What an automation may write: nothing that money, time, people or consent hang on."""
 
 
 class CallWebhook(StepBase):
@@ -76,7 +64,11 @@ class CallWebhook(StepBase):
 
 
 class UpdateRecord(StepBase):
-    """Write fields of the record the run is about, or of one it belongs to (``job``, …)."""
+    """Write fields of the record the run is about, or of one it belongs to (``job``, …).
+
+    ``set`` gives fields their values as they are written here. ``add_tags`` and
+    ``remove_tags`` leave the other tags alone.
+    """
 
     type: Literal["update_record"] = "update_record"
     record: SubjectType | None = None
@@ -84,10 +76,29 @@ class UpdateRecord(StepBase):
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it writes, each once."""
+        tags = ("tags",) if self.add_tags or self.remove_tags else ()
+        return tuple(dict.fromkeys((*self.set, *tags)))
+
     @model_validator(mode="after")
     def _writes_something(self) -> UpdateRecord:
-        if not (self.set or self.add_tags or self.remove_tags):
+        if not self.fields:
             raise PydanticCustomError("update", "give 'set', 'add_tags' or 'remove_tags'")
+        if "tags" in self.set and (self.add_tags or self.remove_tags):
+            raise PydanticCustomError(
+                "update", "give either 'tags' in 'set', or 'add_tags' and 'remove_tags'"
+            )
+        removed = {normalized(tag) for tag in self.remove_tags}
+        for tag in self.add_tags:
+            if normalized(tag) in removed:
+                raise PydanticCustomError(
+                    "update", "the tag '{tag}' is both added and removed", {"tag": tag}
+                )
+        for key, problem in record_problems(self.record, None, self.fields):
+            place = f".{key}" if key else ""
+            raise PydanticCustomError("update", "{problem}", {"problem": problem, "place": place})
         return self
 
     @field_validator("record")
@@ -96,23 +107,34 @@ class UpdateRecord(StepBase):
         if record is not None and record not in WRITABLE:
             raise PydanticCustomError(
                 "update",
-                "an automation never writes a {record}; it may write: {records}",
+                "no automation writes the {record}; valid: {records}",
                 {"record": record.value, "records": ", ".join(sorted(WRITABLE))},
             )
         return record
 
     @field_validator("set")
     @classmethod
-    def _fields_are_writable(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _may_be_written(cls, values: dict[str, Any]) -> dict[str, Any]:
         known = frozenset().union(*WRITABLE.values())
-        for name in values:
+        for name, value in values.items():
             if name not in known:
                 raise PydanticCustomError(
                     "update",
-                    "an automation may not write '{name}'; {hint}",
+                    "no automation writes '{name}'; {hint}",
                     {"name": name, "hint": did_you_mean(name, known)},
                 )
+            if problem := value_problem(name, value):
+                raise PydanticCustomError(
+                    "update", "{problem}", {"problem": problem, "place": f".{name}"}
+                )
         return values
+
+    @field_validator("add_tags", "remove_tags")
+    @classmethod
+    def _are_tags(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if problem := value_problem("tags", tags):
+            raise PydanticCustomError("update", "{problem}", {"problem": problem})
+        return tags
 
 
 class CreateTask(StepBase):
