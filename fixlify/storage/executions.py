@@ -250,8 +250,8 @@ _PROGRESS = text(f"""
     SELECT id FROM execution
 """)  # noqa: S608 - a constant of this module
 
-# Messages that were still waiting to be sent end with their run; of one in a provider's hands
-# nobody can say what became of it.
+# Messages that were still waiting to be sent, or that a redriven run did not come to any more,
+# end with their run; of one in a provider's hands nobody can say what became of it.
 _FINISH = text(f"""
     WITH execution AS (
         UPDATE automation_execution_logs
@@ -267,10 +267,11 @@ _FINISH = text(f"""
     abandoned AS (
         UPDATE messages m
         SET status = CASE WHEN m.status = 'sending' THEN 'unknown'
-                          WHEN :status = 'cancelled' THEN 'cancelled'
-                          ELSE 'failed' END,
+                          WHEN :status = 'failed' THEN 'failed'
+                          ELSE 'cancelled' END,
             reason = CASE WHEN m.status = 'sending' THEN 'the run ended during the provider call'
-                          ELSE coalesce(m.reason, 'the run ended before it was sent') END
+                          ELSE coalesce(nullif(m.reason, 'redriven'),
+                                        'the run ended before it was sent') END
         FROM execution e
         WHERE m.execution_id = e.id AND m.status IN ('queued', 'held', 'sending')
     ), told AS (
