@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import click
 import yaml
+from rich.syntax import Syntax
 
 from cli.definition_files import ReadDefinitions
 from cli.listing import Column, Line, print_listing
 from cli.output import console, local, printable
 from fixlify.domain.automation import AutomationDefinition, AutomationStatus, StoredAutomation
 from fixlify.domain.errors import DefinitionError
+from fixlify.domain.writing import write_definition
 from fixlify.library import shipped_automations
 from fixlify.storage.automations import Applied, StoredAutomations
 
@@ -52,8 +54,28 @@ _Dumper.add_representer(str, _write_text)
 
 def definition_yaml(definition: AutomationDefinition) -> str:
     """Return *definition* as a file that ``apply`` takes and finds unchanged."""
-    return yaml.dump(
-        _plain(definition), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    return plain_yaml(write_definition(definition))
+
+
+def plain_yaml(document: Any) -> str:
+    """Return *document* as YAML that is pleasant to read and to edit."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def print_yaml(text: str) -> None:
+    """Print YAML, coloured on a terminal."""
+    if not console.is_terminal:
+        click.echo(text, nl=False)
+        return
+    console.print(
+        Syntax(
+            text.rstrip(),
+            "yaml",
+            # The terminal's own colours are readable on its own background.
+            theme="ansi_dark",
+            background_color="default",
+            word_wrap=True,
+        )
     )
 
 
@@ -61,7 +83,8 @@ def automation_document(automation: StoredAutomation | DefinitionError) -> dict[
     """Return one automation for ``--json``; for an unreadable row what is wrong with it."""
     if isinstance(automation, DefinitionError):
         problems = [{"path": each.path, "message": each.message} for each in automation.problems]
-        return dict.fromkeys(("id", "status", "version", "updated_at", "definition")) | {
+        unknown = ("id", "status", "paused_runs", "version", "updated_at", "definition")
+        return dict.fromkeys(unknown) | {
             "name": automation.source,
             "problems": problems,
         }
@@ -69,11 +92,25 @@ def automation_document(automation: StoredAutomation | DefinitionError) -> dict[
         "id": automation.id,
         "name": automation.definition.name,
         "status": automation.status,
+        "paused_runs": automation.paused_runs if _is_paused(automation) else None,
         "version": automation.version,
         "updated_at": automation.updated_at,
-        "definition": _plain(automation.definition),
+        "definition": write_definition(automation.definition),
         "problems": [],
     }
+
+
+def about_automation(automation: StoredAutomation) -> str:
+    """Return what is said above its YAML: how it stands, since when, and its id."""
+    held = f" (runs: {automation.paused_runs})" if _is_paused(automation) else ""
+    return (
+        f"# {automation.status}{held}, version {automation.version}, "
+        f"updated {local(automation.updated_at)}\n# {automation.id}\n"
+    )
+
+
+def _is_paused(automation: StoredAutomation) -> bool:
+    return automation.status is AutomationStatus.PAUSED
 
 
 def shipped_documents() -> list[dict[str, Any]]:
@@ -137,7 +174,7 @@ def print_refusals(found: ReadDefinitions, verdict: str) -> None:
 
 
 def _line(automation: StoredAutomation) -> Line:
-    set_off_by, steps = _gist(_plain(automation.definition))
+    set_off_by, steps = _gist(write_definition(automation.definition))
     return Line(
         (
             automation.definition.name,
@@ -183,7 +220,3 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{key.replace('_', ' ')} {_words(each)}" for key, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _plain(definition: AutomationDefinition) -> dict[str, Any]:
-    return definition.model_dump(mode="json", by_alias=True, exclude_none=True)

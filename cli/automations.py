@@ -6,24 +6,28 @@ import asyncio
 from pathlib import Path
 
 import click
-from rich.syntax import Syntax
 
 from cli.automation_output import (
+    about_automation,
     automation_document,
     definition_yaml,
     print_applied,
     print_automations,
     print_refusals,
     print_shipped,
+    print_yaml,
     shipped_documents,
 )
+from cli.automation_switches import archive, disable, enable
+from cli.automation_versions import diff, print_version, print_versions, rollback
 from cli.definition_files import ReadDefinitions, read_definitions
 from cli.main import USAGE
 from cli.organization import open_organization, organization_option
-from cli.output import console, json_option, local, print_json
-from fixlify.domain.automation import AutomationStatus
-from fixlify.storage.automations import automation_names, find_automation, list_automations
-from starter.definitions import apply_definitions, change_status, no_such_automation
+from cli.output import json_option, print_json
+from fixlify.storage.automations import list_automations
+from fixlify.storage.versions import list_versions
+from starter.definitions import apply_definitions, existing_automation
+from starter.versions import existing_version
 
 _FILES = click.argument(
     "files", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True)
@@ -152,79 +156,39 @@ def list_(shipped: bool, organization: str | None, as_json: bool) -> None:
 
 @automations.command()
 @click.argument("automation", metavar="NAME|ID")
+@click.option("--versions", is_flag=True, help="List its versions instead.")
+@click.option("--version", type=click.IntRange(min=1), metavar="NUMBER", help="As it was then.")
 @organization_option
 @json_option
-def show(automation: str, organization: str | None, as_json: bool) -> None:
+def show(
+    automation: str, versions: bool, version: int | None, organization: str | None, as_json: bool
+) -> None:
     """Print an automation as YAML.
 
     `apply` takes what is printed; status and version stand above it as comments.
     """
+    if versions and version is not None:
+        raise click.UsageError("--versions lists all, --version prints one; give one of them")
 
     async def run() -> None:
-        async with (
-            open_organization(organization) as opened,
-            opened.transaction() as connection,
-        ):
-            found = await find_automation(connection, automation)
-            if found is None:
-                raise no_such_automation(automation, await automation_names(connection))
-        if as_json:
-            print_json(automation_document(found))
-            return
-        about = f"# {found.status}, version {found.version}, updated {local(found.updated_at)}"
-        text = f"{about}\n# {found.id}\n{definition_yaml(found.definition)}"
-        if console.is_terminal:
-            console.print(
-                Syntax(
-                    text.rstrip(),
-                    "yaml",
-                    # The terminal's own colours are readable on its own background.
-                    theme="ansi_dark",
-                    background_color="default",
-                    word_wrap=True,
-                )
-            )
-        else:
-            click.echo(text, nl=False)
+        async with open_organization(organization) as opened, opened.transaction() as connection:
+            found = await existing_automation(connection, automation)
+            if versions:
+                listed = await list_versions(connection, found.organization_id, found.id)
+                print_versions(listed, as_json=as_json)
+            elif version is not None:
+                chosen = await existing_version(connection, found, version)
+                print_version(found, chosen, as_json=as_json)
+            elif as_json:
+                print_json(automation_document(found))
+            else:
+                print_yaml(about_automation(found) + definition_yaml(found.definition))
 
     asyncio.run(run())
 
 
-@automations.command()
-@click.argument("automation", metavar="NAME|ID")
-@organization_option
-@json_option
-def enable(automation: str, organization: str | None, as_json: bool) -> None:
-    """Make an automation listen; one without steps is refused."""
-    _switch(automation, organization, AutomationStatus.ACTIVE, as_json=as_json)
-
-
-@automations.command()
-@click.argument("automation", metavar="NAME|ID")
-@organization_option
-@json_option
-def disable(automation: str, organization: str | None, as_json: bool) -> None:
-    """Make an automation stop listening.
-
-    What its runs have not sent yet is not sent either.
-    """
-    _switch(automation, organization, AutomationStatus.PAUSED, as_json=as_json)
-
-
-def _switch(
-    automation: str, organization: str | None, status: AutomationStatus, *, as_json: bool
-) -> None:
-    async def run() -> None:
-        async with open_organization(organization) as opened:
-            changed = await change_status(
-                opened.database, opened.organization.id, automation, status
-            )
-        if as_json:
-            print_json(automation_document(changed))
-        else:
-            click.echo(f"{changed.definition.name} is {changed.status}.")
-
-    asyncio.run(run())
+for _command in (diff, rollback, enable, disable, archive):
+    automations.add_command(_command)
 
 
 def _read(files: tuple[Path, ...], shipped: tuple[str, ...]) -> ReadDefinitions:

@@ -5,23 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
 
 import click
-from rich.progress import Progress
 from rich.text import Text
 
-from cli.output import console, counted, errors, json_option, local, print_json, printable
+from cli.output import console, counted, json_option, local, print_json, printable
 from cli.parameters import DurationType
 from cli.scope import Scope, open_scope, refuse_both, scope_options, stop_document
-from fixlify import temporal
+from cli.telling import tell_runs
 from fixlify.domain.durations import format_duration
-from fixlify.settings import Settings
 from fixlify.storage.stops import Resumption, resume_automations, wake_held_runs
-from starter.release import release_runs
 from workflows.automation import HELD_CHECK_LATER
-
-_CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 
 
 @click.command()
@@ -65,30 +59,13 @@ def resume(
                 late = await wake_held_runs(connection, scope.organization_id)
             runs = tuple(dict.fromkeys((*resumption.runs, *late)))
             resumption = replace(resumption, runs=runs)
-            woken, problem = await _wake(scope.settings, resumption)
+            woken, problem = await tell_runs(scope.settings, resumption.runs, "fixlify-resume")
         if as_json:
             _print_document(scope, resumption, woken)
         else:
             _print(scope, resumption, woken, problem)
 
     asyncio.run(run())
-
-
-async def _wake(settings: Settings, resumption: Resumption) -> tuple[int, str | None]:
-    """Return how many held runs heard that they may go on, and what kept Temporal from it."""
-    if not resumption.runs:
-        return 0, None
-    try:
-        async with asyncio.timeout(_CONNECT_TIMEOUT.total_seconds()):
-            client = await temporal.connect(
-                settings.temporal_address, settings.temporal_namespace, identity="fixlify-resume"
-            )
-    except (TimeoutError, *temporal.CONNECTION_ERRORS):
-        return 0, f"Temporal does not answer at {settings.temporal_address}"
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("Waking held runs", total=len(resumption.runs))
-        woken = await release_runs(client, resumption.runs, lambda: progress.advance(task))
-    return woken, None
 
 
 def _print_document(scope: Scope, resumption: Resumption, woken: int) -> None:

@@ -78,12 +78,15 @@ async def open_scope(organization: str | None, everybody: bool) -> AsyncIterator
         NotFoundError: Nobody has that name, or there are several to choose from.
     """
     if not everybody:
-        async with open_organization(organization) as opened, _engine(opened.settings) as engine:
+        async with (
+            open_organization(organization) as opened,
+            engine_database(opened.settings) as engine,
+        ):
             yield Scope(opened.settings, engine, opened)
         return
     settings = settings_of_this_process()
     with explained_database_errors():
-        async with _engine(settings) as engine:
+        async with engine_database(settings) as engine:
             yield Scope(settings, engine, None)
 
 
@@ -97,7 +100,8 @@ def stop_document(stop: Stop) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _engine(settings: Settings) -> AsyncIterator[Database]:
+async def engine_database(settings: Settings) -> AsyncIterator[Database]:
+    """Yield a database that acts with the rights of the engine, for what people may not write."""
     database = Database(settings.database_url.get_secret_value(), Role.ENGINE, pool_size=1)
     try:
         yield database

@@ -10,17 +10,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.endings import PAUSED
+from fixlify.domain.ids import workflow_id
 
 
 @dataclass(frozen=True, slots=True)
 class RunsUnderWay:
     """The executions of an automation that are not over.
 
-    ``pending`` counts those nobody has begun, ``begun`` are the others, which can be told.
+    ``pending`` counts those nobody has begun, ``begun`` are the workflow ids of the others.
     """
 
     pending: int
-    begun: tuple[UUID, ...]
+    begun: tuple[str, ...]
 
     @property
     def total(self) -> int:
@@ -33,7 +34,7 @@ _OF_THE_AUTOMATION: Final = """
 """
 
 _BEGUN: Final = text(f"""
-    SELECT x.id FROM automation_execution_logs x
+    SELECT x.id, x.redrives FROM automation_execution_logs x
     WHERE {_OF_THE_AUTOMATION} AND x.status IN ('running', 'waiting')
 """)  # noqa: S608 - a constant of this module
 
@@ -58,7 +59,7 @@ _WAKE: Final = text(f"""
           SELECT FROM automation_stops s
           WHERE s.organization_id IS NULL OR s.organization_id = x.organization_id
       )
-    RETURNING x.id
+    RETURNING x.id, x.redrives
 """)  # noqa: S608 - a constant of this module
 
 
@@ -69,18 +70,21 @@ async def runs_under_way(
     key = {"organization_id": organization_id, "automation_id": automation_id}
     begun = await connection.execute(_BEGUN, key)
     pending = await connection.execute(_PENDING, key)
-    return RunsUnderWay(pending=pending.scalar_one(), begun=tuple(begun.scalars()))
+    return RunsUnderWay(
+        pending=pending.scalar_one(),
+        begun=tuple(workflow_id(row.id, row.redrives) for row in begun),
+    )
 
 
 async def wake_paused_runs(
     connection: AsyncConnection, organization_id: UUID, automation_id: UUID
-) -> tuple[UUID, ...]:
+) -> tuple[str, ...]:
     """Let the runs go on that were held because their automation was paused.
 
     After the commit of what ended the pause, and with the engine's rights.
 
     Returns:
-        Their executions; each is to be told.
+        The ids of their workflows; each is to be told.
     """
     woken = await connection.execute(
         _WAKE,
@@ -90,4 +94,4 @@ async def wake_paused_runs(
             "paused": PAUSED,
         },
     )
-    return tuple(woken.scalars())
+    return tuple(workflow_id(row.id, row.redrives) for row in woken)
