@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.failures import usable_data
 from fixlify.channels import Accepted
 from fixlify.domain.errors import (
     FixlifyError,
@@ -22,7 +23,7 @@ from fixlify.domain.errors import (
 )
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
 from fixlify.storage.database import Database
-from fixlify.storage.messages import ClaimedMessage, Ledger
+from fixlify.storage.messages import ClaimedMessage, Ledger, claim_message
 
 # Together with the channels' own deadlines (50 s) these stay below the time-out of one attempt
 # (90 s), so that no attempt outlives its successor's start.
@@ -45,14 +46,17 @@ async def deliver(
     """Send one message, unless an earlier attempt did or the truth has changed since.
 
     Returns:
-        What became of the message; ``suppressed`` and ``cancelled`` carry their reason.
+        What became of the message; unless it was sent, with the reason. A ``held`` one may say
+        when to try again, a ``cancelled`` one that the run is over.
 
     Raises:
         ApplicationError: Retryable when the provider may take it later; not retryable when it
             refused for good, or when nobody knows whether it took it.
     """
     async with _heartbeat():
-        sending = asyncio.ensure_future(_deliver(database, request, hand_over))
+        # Stamped by the Temporal server: one clock for all workers, and that of the run's timers.
+        now = activity.info().started_time
+        sending = asyncio.ensure_future(_deliver(database, request, hand_over, now))
         try:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
@@ -66,12 +70,10 @@ async def _deliver(
     database: Database,
     request: SendRequest,
     hand_over: Callable[[ClaimedMessage], Awaitable[Accepted]],
+    now: datetime,
 ) -> SendReceipt:
-    async with (
-        asyncio.timeout(CLAIMING_DEADLINE.total_seconds()),
-        database.statement() as connection,
-    ):
-        claim = await Ledger(connection, request.message_id, request.organization_id).claim()
+    async with usable_data(), asyncio.timeout(CLAIMING_DEADLINE.total_seconds()):
+        claim = await claim_message(database, request.message_id, request.organization_id, now)
     if isinstance(claim, SendReceipt):
         return _settled(claim)
     log = _log.bind(message_id=str(request.message_id))

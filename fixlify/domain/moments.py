@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from fixlify.domain.durations import format_duration
 from fixlify.domain.facts import Facts
 from fixlify.domain.steps import FieldMoment, IfLate, WaitUntil, Within
-from fixlify.domain.timetable.zones import zone_problem
+from fixlify.domain.timetable.zones import first_zone
 
 GRACE: Final = timedelta(minutes=5)
 """How long after its moment nobody would call a message late."""
@@ -58,10 +58,7 @@ def find_arrival(
 def client_zone(facts: Facts) -> ZoneInfo:
     """Return the client's own zone; the organization's where that is none, else UTC."""
     own = facts.client.time_zone if facts.client else None
-    for name in (own, facts.organization.time_zone):
-        if name and zone_problem(name) is None:
-            return ZoneInfo(name)
-    return ZoneInfo("UTC")
+    return first_zone(own, facts.organization.time_zone)
 
 
 def _find(

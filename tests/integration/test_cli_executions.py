@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -155,10 +155,10 @@ async def broken_run(past: Past, engine_database: Database, office: Office) -> U
     )
     async with engine_database.statement() as connection:
         ledger = Ledger(connection, text, office.organization_id)
-        await ledger.claim()
+        await ledger.claim(datetime.now(UTC))
         await ledger.accepted("twilio", "SM0123", 2)
         ledger = Ledger(connection, mail, office.organization_id)
-        await ledger.claim()
+        await ledger.claim(datetime.now(UTC))
         await ledger.refused("the mailbox does not exist", "550 5.1.1")
     await past.finish(
         execution_id,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -11,7 +13,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devstack.postgres import EmbeddedPostgres
-from fixlify.domain.runs import ExecutionStatus, MessageStatus, RunOutcome, SendReceipt
+from fixlify.domain.runs import Ending, ExecutionStatus, MessageStatus, RunOutcome, SendReceipt
 from fixlify.storage.database import Database
 from fixlify.storage.executions import finish_execution
 from fixlify.storage.messages import (
@@ -19,6 +21,7 @@ from fixlify.storage.messages import (
     ClaimedMessage,
     Ledger,
     NewMessage,
+    claim_message,
     enter_messages,
     find_entered,
 )
@@ -36,7 +39,7 @@ DONE = [
 ]
 Act = Callable[[Ledger], Awaitable[Any]]
 ACTS: dict[str, Act] = {
-    "claim": lambda ledger: ledger.claim(),
+    "claim": lambda ledger: ledger.claim(datetime.now(UTC)),
     "accepted": lambda ledger: ledger.accepted("twilio", "SM1", 1),
     "released": lambda ledger: ledger.released("busy", "20429"),
     "refused": lambda ledger: ledger.refused("no such number", "21211"),
@@ -74,8 +77,8 @@ class Book:
         return message.id
 
     async def act(self, message_id: UUID, act: Act, organization: UUID | None = None) -> Any:
-        """Do one thing to a message, on a connection of its own."""
-        async with self.database.statement() as connection:
+        """Do one thing to a message, in a transaction of its own."""
+        async with self.database.transaction() as connection:
             ledger = Ledger(connection, message_id, organization or self.office.organization_id)
             return await act(ledger)
 
@@ -197,9 +200,6 @@ class TestTheLastLook:
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ("UPDATE automation_workflows SET status = 'paused'", "the automation is paused"),
-            ("UPDATE automation_workflows SET status = 'archived'", "the automation is archived"),
-            ("UPDATE automation_workflows SET status = 'draft'", "the automation is draft"),
             ("DELETE FROM jobs", "the job no longer exists"),
             ("UPDATE jobs SET client_id = NULL", "the job has another client now, or none"),
             ("UPDATE clients SET phone = NULL", "the client has no address for sms any more"),
@@ -223,6 +223,45 @@ class TestTheLastLook:
         )
         row = await book.row(message)
         assert (row["status"], row["reason"], row["attempts"]) == ("cancelled", reason, 0)
+
+    @pytest.mark.parametrize(
+        ("columns", "status"),
+        [
+            ("status = 'archived'", "archived"),
+            ("status = 'draft'", "draft"),
+            ("status = 'paused', paused_runs = 'cancel'", "paused"),
+        ],
+    )
+    async def test_an_automation_that_goes_no_further_ends_the_run(
+        self, book: Book, columns: str, status: str
+    ) -> None:
+        """Also for whoever asks again, because the first answer was lost."""
+        message = await book.enter()
+        await book.office.query(f"UPDATE automation_workflows SET {columns}")
+        reason = f"the automation is {status}"
+        over = SendReceipt(
+            status=MessageStatus.CANCELLED,
+            reason=reason,
+            ending=Ending(status=ExecutionStatus.CANCELLED, reason=reason),
+        )
+        assert await book.claim(message) == over
+        assert await book.claim(message) == over
+
+    async def test_a_paused_automation_holds_what_it_began(self, book: Book) -> None:
+        message = await book.enter()
+        await book.office.query("UPDATE automation_workflows SET status = 'paused'")
+        assert await book.claim(message) == SendReceipt(
+            status=MessageStatus.HELD, reason="the automation is paused"
+        )
+        await book.office.query("UPDATE automation_workflows SET status = 'active'")
+        assert isinstance(await book.claim(message), ClaimedMessage)
+
+    async def test_a_paused_automation_may_finish_what_it_began(self, book: Book) -> None:
+        message = await book.enter()
+        await book.office.query(
+            "UPDATE automation_workflows SET status = 'paused', paused_runs = 'finish'"
+        )
+        assert isinstance(await book.claim(message), ClaimedMessage)
 
     async def test_a_job_of_the_same_name_in_another_company_does_not_count(
         self, book: Book, database_url: str
@@ -252,8 +291,10 @@ class TestTheLastLook:
         if goes:
             assert isinstance(claim, ClaimedMessage)
         else:
-            late = "too late: it may wait 1h30m at most"
-            assert claim == SendReceipt(status=MessageStatus.CANCELLED, reason=late)
+            assert isinstance(claim, SendReceipt)
+            assert (claim.status, claim.late) == (MessageStatus.CANCELLED, True)
+            assert (claim.reason or "").startswith("too late: worth nothing after 20")
+            assert await book.claim(message) == claim
 
     async def test_an_automation_that_was_edited_still_sends_what_it_began(
         self, book: Book
@@ -356,18 +397,40 @@ class TestEverySubject:
         assert isinstance(await book.claim(again), ClaimedMessage)
 
 
-class StopLiftedMeanwhile:
-    """A connection before one of whose statements every stop is lifted."""
+class LiftedAfterwards:
+    """A database in which every stop and pause is lifted after its first transaction."""
 
-    def __init__(self, connection: AsyncConnection, office: Office, before: int) -> None:
+    def __init__(self, database: Database, office: Office) -> None:
+        self._database = database
+        self._office = office
+        self.transactions = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self._database.transaction() as connection:
+            yield connection
+        self.transactions += 1
+        if self.transactions == 1:
+            await self._office.query("DELETE FROM automation_stops")
+            await self._office.query("UPDATE automation_workflows SET status = 'active'")
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        async with self._database.statement() as connection:
+            yield connection
+
+
+class StopLiftedMeanwhile:
+    """A connection before whose second statement every stop is lifted."""
+
+    def __init__(self, connection: AsyncConnection, office: Office) -> None:
         self._connection = connection
         self._office = office
-        self._before = before
         self.statements = 0
 
     async def execute(self, statement: Any, parameters: Any) -> Any:
         self.statements += 1
-        if self.statements == self._before:
+        if self.statements == 2:
             await self._office.query("DELETE FROM automation_stops")
         return await self._connection.execute(statement, parameters)
 
@@ -420,26 +483,43 @@ class TestStopped:
         assert sum(isinstance(claim, ClaimedMessage) for claim in claims) == 1
         assert (await book.row(message))["attempts"] == 1
 
-    @pytest.mark.parametrize("before", [2, 3, 4])
     async def test_a_stop_that_is_lifted_while_it_is_looked_at_holds_nothing(
-        self, book: Book, before: int
+        self, book: Book
     ) -> None:
-        """Also when it is being held already: the resume has missed it, and wakes nobody."""
         message = await book.enter()
         await self.stop(book, None)
-        async with book.database.statement() as connection:
-            late = StopLiftedMeanwhile(connection, book.office, before)
+        async with book.database.transaction() as connection:
+            late = StopLiftedMeanwhile(connection, book.office)
             ledger = Ledger(cast(AsyncConnection, late), message, book.office.organization_id)
-            assert isinstance(await ledger.claim(), ClaimedMessage)
-        assert late.statements == (3 if before == 2 else 5)
+            assert isinstance(await ledger.claim(datetime.now(UTC)), ClaimedMessage)
         assert (await book.row(message))["attempts"] == 1
+
+    @pytest.mark.parametrize(
+        "hold",
+        [
+            "INSERT INTO automation_stops (reason) VALUES (NULL)",
+            "UPDATE automation_workflows SET status = 'paused'",
+        ],
+    )
+    async def test_what_lets_go_before_the_hold_is_seen_holds_nothing(
+        self, book: Book, hold: str
+    ) -> None:
+        """The resume has missed it, and wakes nobody."""
+        message = await book.enter()
+        await book.office.query(hold)
+        late = LiftedAfterwards(book.database, book.office)
+        claim = await claim_message(
+            cast(Database, late), message, book.office.organization_id, datetime.now(UTC)
+        )
+        assert isinstance(claim, ClaimedMessage)
+        assert late.transactions == 2
 
     @pytest.mark.parametrize("held", [False, True])
     @pytest.mark.parametrize(
         ("change", "status"),
         [
             ("UPDATE clients SET sms_opted_out = true", MessageStatus.SUPPRESSED),
-            ("UPDATE automation_workflows SET status = 'paused'", MessageStatus.CANCELLED),
+            ("UPDATE automation_workflows SET status = 'archived'", MessageStatus.CANCELLED),
             (
                 "UPDATE automation_execution_logs SET status = 'cancelled'",
                 MessageStatus.CANCELLED,

@@ -25,6 +25,7 @@ from tests.explaining import (
     statements,
 )
 from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
+from tests.integration.test_queries_consent import GATE
 from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_people import PEOPLE
 from tests.integration.test_queries_sweeps import SWEEPS
@@ -47,7 +48,6 @@ TWENTY_ROWS: Final = {"organizations": [COMPANY] * 20, "ids": [ROW] * 20}
 CLIENT: Final = "clients_organization_id_id_key|clients_pkey"
 TECHNICIAN: Final = "profiles_organization_id_id_key|profiles_pkey"
 JOBS_AND_THEIRS: Final = {"jobs_pkey", CLIENT, TECHNICIAN}
-THE_TRUTH: Final = {"messages_pkey", "automation_execution_logs_pkey", CLIENT}
 
 ENGINE: Final[dict[str, Reads]] = {
     "events._CLAIM": Reads(
@@ -112,28 +112,6 @@ ENGINE: Final[dict[str, Reads]] = {
         TWENTY_ROWS, {"inbound_messages_organization_id_id_key|inbound_messages_pkey", CLIENT}
     ),
     "facts._TRIGGER_DATA": Reads(EXECUTION, {"automation_execution_logs_pkey"}),
-    "messages._ENTER": Reads(
-        {"rows": "[]", "execution_id": ROW, "step_ids": ["text"]},
-        {"automation_execution_logs_pkey", "messages_execution_id_step_id_key"},
-    ),
-    "messages._FIND_ENTERED": Reads(
-        {"execution_id": ROW, "step_ids": ["text"]}, {"messages_execution_id_step_id_key"}
-    ),
-    "messages._CLAIM": Reads(EXECUTION, THE_TRUTH),
-    "messages._STANDING": Reads(EXECUTION, THE_TRUTH),
-    "messages._SETTLE": Reads(
-        {
-            **EXECUTION,
-            "status": "sent",
-            "reason": None,
-            "error_code": None,
-            "provider": "twilio",
-            "provider_id": "SM1",
-            "segments": 1,
-            "from_statuses": ["sending"],
-        },
-        {"messages_pkey"},
-    ),
 }
 
 # What reads no table, or only the row that stands in its own row's way.
@@ -147,6 +125,7 @@ WITHOUT_PLAN: Final = {
     "executions._LOCK_SUBJECTS": "locks",
     "intake._INSERT": "an insert",
     "intake._NOTIFY": "a notification",
+    "messages.gate._COUNT_ALONE": "a lock",
     "stops._STOP": "an insert",
     "sweeps.audiences.NOTIFY": "a notification",
     "sweeps.audiences._RECORD": "an insert",
@@ -208,7 +187,9 @@ async def test_the_people_of_a_subject(grown: psycopg.AsyncConnection, subject_t
 
 def test_no_statement_is_forgotten() -> None:
     """A statement added anywhere in the storage package is added to a table here."""
-    explained = {name.split(" ")[0] for name in (*TIMELINE, *ENGINE, *SWEEPS, *PEOPLE, *HEARING)}
+    explained = {
+        name.split(" ")[0] for name in (*TIMELINE, *ENGINE, *SWEEPS, *PEOPLE, *HEARING, *GATE)
+    }
     found = statements()
     known = {id(found[name]) for name in explained | WITHOUT_PLAN.keys()}
     assert {name for name, statement in found.items() if id(statement) not in known} == set()

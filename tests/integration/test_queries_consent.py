@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
@@ -18,10 +19,56 @@ from tests.explaining import (
 from tests.grown import COMPANY, ROW, grown_database
 
 EXECUTION: Final = {"execution_id": ROW, "organization_id": COMPANY}
+MESSAGE: Final = {"id": ROW, "organization_id": COMPANY}
+NOW: Final = datetime.now(UTC)
 RUN: Final = {"automation_execution_logs_pkey", "automation_workflow_versions_pkey"}
+CLIENT: Final = "clients_organization_id_id_key|clients_pkey"
+THE_TRUTH: Final = RUN | {
+    "messages_pkey",
+    CLIENT,
+    "client_opt_outs_once_key",
+    "suppressions_pkey",
+    "clients_email_idx",
+    "clients_phone_idx",
+    "profiles_organization_id_id_key",
+}
 
 GATE: Final[dict[str, Reads]] = {
     "permission._LOOK": Reads(EXECUTION, RUN),
+    "owners._FIND": Reads({"organization_id": COMPANY}, {"profiles_organization_id_id_key"}),
+    "messages.entering._ENTER": Reads(
+        {"rows": "[]", "execution_id": ROW, "step_ids": ["text"]},
+        {"automation_execution_logs_pkey", "messages_execution_id_step_id_key"},
+    ),
+    "messages.entering._FIND_ENTERED": Reads(
+        {"execution_id": ROW, "step_ids": ["text"]}, {"messages_execution_id_step_id_key"}
+    ),
+    "messages.claims.CLAIM": Reads(
+        {**MESSAGE, "now": NOW, "weighed": False},
+        THE_TRUTH,
+        whole={"automation_rules", "automation_rules_pkey"},
+    ),
+    "messages.claims.LOOK": Reads(MESSAGE, THE_TRUTH),
+    "messages.gate._SENT": Reads(
+        {"organization_id": COMPANY, "client": ROW, "since": NOW - timedelta(days=1), "id": ROW},
+        {"messages_recipient_idx"},
+        bounds={"sending_at >"},
+    ),
+    "messages.ledger._STANDING": Reads(MESSAGE, {"messages_pkey"}),
+    "messages.ledger._SETTLE": Reads(
+        {
+            **MESSAGE,
+            "status": "sent",
+            "reason": None,
+            "error_code": None,
+            "provider": "twilio",
+            "provider_id": "SM1",
+            "segments": 1,
+            "held_until": None,
+            "from_statuses": ["sending"],
+        },
+        {"messages_pkey"},
+    ),
 }
 
 

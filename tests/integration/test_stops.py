@@ -89,7 +89,7 @@ async def add_message(
 async def claim(database: Database, office: Office, message: UUID) -> str:
     """Try to take the message for a provider; return what it is afterwards."""
     async with database.statement() as connection:
-        claimed = await Ledger(connection, message, office.organization_id).claim()
+        claimed = await Ledger(connection, message, office.organization_id).claim(datetime.now(UTC))
     return "sending" if isinstance(claimed, ClaimedMessage) else claimed.status.value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 from fixlify.domain.names import nearest
 
@@ -18,6 +19,14 @@ def zone_problem(name: str) -> str | None:
     close = nearest(shown, _zone_names())
     hint = f"did you mean '{close}'?" if close else "write a name such as 'America/New_York'"
     return f"unknown time zone '{shown}'; {hint}"
+
+
+def first_zone(*names: str | None) -> ZoneInfo:
+    """Return the first of *names* that is a time zone; UTC where none is."""
+    for name in names:
+        if name and zone_problem(name) is None:
+            return ZoneInfo(name)
+    return ZoneInfo("UTC")
 
 
 @cache
