@@ -11,7 +11,7 @@ from typing import Any, Final
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.errors import DefinitionError, NotFoundError, Problem
 from fixlify.domain.names import did_you_mean, nearest
-from fixlify.library import read_yaml, read_yaml_file, shipped_automations
+from fixlify.library import AUTOMATION, Wanted, read_yaml, read_yaml_file, shipped_automations
 from starter.definitions import validate_definition
 
 STDIN: Final = Path("-")
@@ -87,7 +87,7 @@ def _sources(
             for file in _files(path):
                 source = "standard input" if file == STDIN else str(file)
                 try:
-                    automations = _read_stdin(source) if file == STDIN else read_yaml_file(file)
+                    automations = read_stdin(source) if file == STDIN else read_yaml_file(file)
                 except DefinitionError as error:
                     refused.append(error)
                     continue
@@ -103,12 +103,13 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
 
 
-def _read_stdin(source: str) -> list[dict[str, Any]]:
+def read_stdin(source: str, wanted: Wanted = AUTOMATION) -> list[dict[str, Any]]:
+    """Return every document of standard input; as ``read_yaml``."""
     try:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise DefinitionError(source, [Problem("", "is not text in UTF-8")]) from error
-    return read_yaml(text, source)
+    return read_yaml(text, source, wanted)
 
 
 def _numbered(source: str, automations: Sequence[Any]) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -45,7 +45,17 @@ _PlainLoader.add_implicit_resolver(
 )
 
 
-def read_yaml_file(path: Path) -> list[dict[str, Any]]:
+class Wanted(NamedTuple):
+    """What a file is to hold, and what that looks like, for whoever wrote something else."""
+
+    what: str
+    shape: str
+
+
+AUTOMATION: Final = Wanted("an automation", "a mapping with name, trigger and steps")
+
+
+def read_yaml_file(path: Path, wanted: Wanted = AUTOMATION) -> list[dict[str, Any]]:
     """Return every automation in the file at *path*, in order; not validated.
 
     Raises:
@@ -53,22 +63,23 @@ def read_yaml_file(path: Path) -> list[dict[str, Any]]:
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise DefinitionError(str(path), [Problem("", "is far too large for an automation")])
+            raise DefinitionError(str(path), [Problem("", f"is far too large for {wanted.what}")])
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DefinitionError(str(path), [Problem("", f"cannot be read: {reason}")]) from error
     except UnicodeDecodeError as error:
         raise DefinitionError(str(path), [Problem("", "is not text in UTF-8")]) from error
-    return read_yaml(text, str(path))
+    return read_yaml(text, str(path), wanted)
 
 
-def read_yaml(text: str, source: str) -> list[dict[str, Any]]:
+def read_yaml(text: str, source: str, wanted: Wanted = AUTOMATION) -> list[dict[str, Any]]:
     """Return every automation in *text*, in order; documents are divided by ``---``.
 
     Args:
         text: YAML.
         source: what to call it in errors: the file's name.
+        wanted: what else than an automation it is to hold.
 
     Raises:
         DefinitionError: With the line: no YAML, a key twice, nothing in it, or something
@@ -82,13 +93,11 @@ def read_yaml(text: str, source: str) -> list[dict[str, Any]]:
             if isinstance(node, yaml.MappingNode):
                 automations.append(loader.construct_document(node))
             elif node is not None and node.tag != "tag:yaml.org,2002:null":
-                raise _constructor_error(
-                    "an automation is a mapping with name, trigger and steps", node
-                )
+                raise _constructor_error(f"{wanted.what} is {wanted.shape}", node)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise DefinitionError(source, [_explained(error)]) from error
     if not automations:
-        raise DefinitionError(source, [Problem("", "is empty; write an automation into it")])
+        raise DefinitionError(source, [Problem("", f"is empty; write {wanted.what} into it")])
     return automations
 
 
