@@ -152,6 +152,9 @@ _GROWN: Final = """
                1, 1, 0, 0, 0, 0, 0, 1, 0
         FROM generate_series(1, 20000) n;
     INSERT INTO automation_stops (organization_id, reason) VALUES (id(7), 'Wrong template');
+    -- One per company, and more of them than there are here.
+    INSERT INTO automation_rules (organization_id, rules)
+        SELECT id(n), '{}' FROM generate_series(1, 5000) n;
     INSERT INTO webhook_settings (organization_id, secret, failure_url)
         SELECT id(n), 'whsec_' || n, 'https://hooks.example.com/' FROM generate_series(1, 49) n;
     INSERT INTO webhook_deliveries (id, organization_id, execution_id, status, created_at)

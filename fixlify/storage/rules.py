@@ -1,8 +1,10 @@
-"""An organization's rules for messages to its clients."""
+"""An organization's rules for messages to its clients, and what is asked to apply them."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -12,9 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.errors import RulesUnreadableError
 from fixlify.domain.problems import explain
-from fixlify.domain.rules import Rules
+from fixlify.domain.rules import MessageClass, Rules, Sent
 
-_LOAD: Final = text("SELECT rules FROM automation_rules WHERE organization_id = :organization_id")
+
+@dataclass(frozen=True, slots=True)
+class StoredRules:
+    """The rules an organization has written, and when it last did."""
+
+    rules: Rules
+    updated_at: datetime
+
+
+_LOAD: Final = text("""
+    SELECT rules, updated_at FROM automation_rules WHERE organization_id = :organization_id
+""")
 
 _STORE: Final = text("""
     INSERT INTO automation_rules (organization_id, rules)
@@ -25,9 +38,21 @@ _STORE: Final = text("""
 
 _CLEAR: Final = text("DELETE FROM automation_rules WHERE organization_id = :organization_id")
 
+_ZONE_OF: Final = text("""
+    SELECT time_zone FROM clients WHERE organization_id = :organization_id AND id = :client_id
+""")
 
-async def load_rules(connection: AsyncConnection, organization_id: UUID) -> Rules:
-    """Return the rules of one organization; without a row those that allow everything.
+# One that nobody knows the fate of may have arrived.
+_SENT_TO: Final = text("""
+    SELECT sending_at AS at, channel, message_class FROM messages
+    WHERE organization_id = :organization_id AND recipient_id = :client_id
+      AND recipient_kind = 'client' AND sending_at > :since
+      AND status IN ('sending', 'sent', 'unknown')
+""")
+
+
+async def find_rules(connection: AsyncConnection, organization_id: UUID) -> StoredRules | None:
+    """Return what one organization has written, or None where it never did.
 
     Raises:
         RulesUnreadableError: The row is there and makes no sense. Nobody knows then what it
@@ -36,11 +61,21 @@ async def load_rules(connection: AsyncConnection, organization_id: UUID) -> Rule
     found = await connection.execute(_LOAD, {"organization_id": organization_id})
     row = found.one_or_none()
     if row is None:
-        return Rules()
+        return None
     try:
-        return Rules.model_validate(row.rules)
+        return StoredRules(Rules.model_validate(row.rules), row.updated_at)
     except ValidationError as error:
         raise RulesUnreadableError(explain(Rules, error)) from error
+
+
+async def load_rules(connection: AsyncConnection, organization_id: UUID) -> Rules:
+    """Return the rules of one organization; those that allow everything where it wrote none.
+
+    Raises:
+        RulesUnreadableError: As for ``find_rules``.
+    """
+    stored = await find_rules(connection, organization_id)
+    return stored.rules if stored else Rules()
 
 
 async def store_rules(connection: AsyncConnection, organization_id: UUID, rules: Rules) -> None:
@@ -55,3 +90,25 @@ async def clear_rules(connection: AsyncConnection, organization_id: UUID) -> boo
     """Forget the rules of the organization; whether there were any."""
     cleared = await connection.execute(_CLEAR, {"organization_id": organization_id})
     return cleared.rowcount > 0
+
+
+async def find_zone(
+    connection: AsyncConnection, organization_id: UUID, client_id: UUID
+) -> str | None:
+    """Return the time zone that stands with a client, ``""`` for none; None without the client."""
+    row = (
+        await connection.execute(
+            _ZONE_OF, {"organization_id": organization_id, "client_id": client_id}
+        )
+    ).one_or_none()
+    return None if row is None else row.time_zone or ""
+
+
+async def list_sent(
+    connection: AsyncConnection, organization_id: UUID, client_id: UUID, since: datetime
+) -> list[Sent]:
+    """Return what a client got since *since*, in no order: what caps count."""
+    rows = await connection.execute(
+        _SENT_TO, {"organization_id": organization_id, "client_id": client_id, "since": since}
+    )
+    return [Sent(row.at, row.channel, MessageClass(row.message_class)) for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixlify.domain.rules.caps import caps_that_bind, hold_for_cap
+from fixlify.domain.rules.caps import Sent, caps_that_bind, hold_for_cap, hold_for_rules
 from fixlify.domain.rules.days_off import Holidays
 from fixlify.domain.rules.hours import Hold, hold_for_hours
 from fixlify.domain.rules.model import (
@@ -11,8 +11,10 @@ from fixlify.domain.rules.model import (
     MessageClass,
     RuleOverrides,
     Rules,
+    contradiction,
     effective_rules,
 )
+from fixlify.domain.rules.parsing import parse_rules
 from fixlify.domain.rules.spans import TimeSpan
 
 __all__ = [
@@ -23,9 +25,13 @@ __all__ = [
     "MessageClass",
     "RuleOverrides",
     "Rules",
+    "Sent",
     "TimeSpan",
     "caps_that_bind",
+    "contradiction",
     "effective_rules",
     "hold_for_cap",
     "hold_for_hours",
+    "hold_for_rules",
+    "parse_rules",
 ]
