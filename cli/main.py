@@ -41,6 +41,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "cli.executions:executions", "See what automations did, and what they did not and why."
         ),
         "why": Entry("cli.why:why", "Tell why a client was written to, or was not."),
+        "rules": Entry(
+            "cli.rules:rules", "Say when messages to clients may go, and how many; check it."
+        ),
         "schedules": Entry(
             "cli.schedules:schedules", "See when everything runs by itself; pause, resume, run it."
         ),
