@@ -28,8 +28,10 @@ from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
 from tests.integration.test_queries_consent import GATE
 from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_people import PEOPLE
+from tests.integration.test_queries_rules import RULES
 from tests.integration.test_queries_sweeps import SWEEPS
 from tests.integration.test_queries_timeline import TIMELINE
+from tests.integration.test_queries_versions import VERSIONS
 
 EXECUTION: Final = {"id": ROW, "organization_id": COMPANY}
 OUTCOME: Final = {
@@ -126,6 +128,7 @@ WITHOUT_PLAN: Final = {
     "intake._INSERT": "an insert",
     "intake._NOTIFY": "a notification",
     "messages.gate._COUNT_ALONE": "a lock",
+    "rules._STORE": "an insert",
     "stops._STOP": "an insert",
     "sweeps.audiences.NOTIFY": "a notification",
     "sweeps.audiences._RECORD": "an insert",
@@ -188,7 +191,8 @@ async def test_the_people_of_a_subject(grown: psycopg.AsyncConnection, subject_t
 def test_no_statement_is_forgotten() -> None:
     """A statement added anywhere in the storage package is added to a table here."""
     explained = {
-        name.split(" ")[0] for name in (*TIMELINE, *ENGINE, *SWEEPS, *PEOPLE, *HEARING, *GATE)
+        name.split(" ")[0]
+        for name in (*TIMELINE, *ENGINE, *SWEEPS, *PEOPLE, *RULES, *HEARING, *GATE, *VERSIONS)
     }
     found = statements()
     known = {id(found[name]) for name in explained | WITHOUT_PLAN.keys()}
