@@ -13,9 +13,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from fixlify.domain.runs import Heard
 from fixlify.storage.signals import Hearing
+from workflows.automation import AutomationWorkflow
 
-HEAR: Final = "hear"
-"""The signal's name in the automation workflow."""
 CONCURRENT_SIGNALS: Final = 20
 # The server answers in milliseconds; a signal that takes this long is sent again by the sweep.
 RPC_TIMEOUT: Final = timedelta(seconds=10)
@@ -43,10 +42,14 @@ class Teller:
         if hearing.workflow_id is None:
             return True
         async with self._slots:
-            handle = self._client.get_workflow_handle(hearing.workflow_id)
+            handle = self._client.get_workflow_handle_for(
+                AutomationWorkflow.run, hearing.workflow_id
+            )
             try:
                 await handle.signal(
-                    HEAR, Heard(event_ids=hearing.event_ids), rpc_timeout=RPC_TIMEOUT
+                    AutomationWorkflow.hear,
+                    Heard(event_ids=hearing.event_ids),
+                    rpc_timeout=RPC_TIMEOUT,
                 )
             except RPCError as error:
                 if _has_ended(error):

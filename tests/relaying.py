@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from fixlify.storage.executions import PendingExecution
+from fixlify.storage.signals import Hearing
 from starter.relay import Relay
 from tests.office import Office
 
@@ -40,6 +41,31 @@ class RecordingLauncher:
     @property
     def launched(self) -> list[UUID]:
         return [execution.id for execution in self.asked]
+
+
+class RecordingTeller:
+    """Signals nobody, and remembers whom it was asked to tell of what; fails while *away*."""
+
+    def __init__(self) -> None:
+        self.told: list[Hearing] = []
+        self.away = False
+        self.dying = False
+
+    async def tell(self, hearings: Sequence[Hearing]) -> list[Hearing]:
+        if self.dying:
+            raise KilledError
+        if self.away:
+            return []
+        self.told += hearings
+        return list(hearings)
+
+    @property
+    def heard(self) -> dict[UUID, list[int]]:
+        """The events that each run was told of, in the order it was."""
+        heard: dict[UUID, list[int]] = {}
+        for hearing in self.told:
+            heard.setdefault(hearing.execution_id, []).extend(hearing.event_ids)
+        return heard
 
 
 class KilledError(BaseException):
