@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fixlify.domain.errors import ConfigurationError
+from fixlify.domain.errors import ConfigurationError, WebhookAddressError
+from fixlify.domain.webhooks import parse_target
 
 SECRETS = frozenset({"FIXLIFY_DATABASE_URL", "FIXLIFY_SMTP_URL", "TWILIO_AUTH_TOKEN"})
 """Settings whose values never appear in an error, a log line or a listing."""
@@ -89,6 +90,13 @@ class Settings(BaseSettings):
             description="Where Twilio's API is; set only to talk to a stand-in",
         ),
     ] = None
+    webhook_stand_in: Annotated[
+        str | None,
+        Field(
+            validation_alias="FIXLIFY_WEBHOOK_STAND_IN",
+            description="Where every webhook goes instead of its own address; set only to try",
+        ),
+    ] = None
     database_pool_size: Annotated[
         int,
         Field(
@@ -155,6 +163,16 @@ class Settings(BaseSettings):
         if name or parsed != address or "@" not in parsed:
             raise ValueError("must be a bare address such as hello@example.com")
         return address
+
+    @field_validator("webhook_stand_in")
+    @classmethod
+    def _is_an_address_on_the_web(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                parse_target(url, is_stand_in=True)
+            except WebhookAddressError as error:
+                raise ValueError(str(error)) from error
+        return url
 
     @property
     def sends_sms(self) -> bool:

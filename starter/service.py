@@ -24,6 +24,7 @@ from starter.reconcile import Reconciler
 from starter.relay import Relay
 from starter.schedules import ScheduleKeeper
 from starter.stopping import unless_stopped, until_stopped
+from starter.webhooks import FailureReporter
 
 _CONNECT_PAUSE: Final = timedelta(seconds=1)
 _RELAY_CONNECTIONS: Final = 2
@@ -69,7 +70,7 @@ async def connect_patiently(settings: Settings, part: str) -> Client:
 async def running_relay(
     settings: Settings, client: Client, *, eager: bool
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Run a relay, its reconciler and the keeper of the schedules until the block ends.
+    """Run a relay and what goes with it until the block ends.
 
     Yields their tasks. They end only by cancellation; if one fails, the process should end with it.
     """
@@ -84,6 +85,7 @@ async def running_relay(
             tasks = [
                 asyncio.create_task(relay.run(), name="relay"),
                 asyncio.create_task(reconciler.run(), name="reconciler"),
+                asyncio.create_task(FailureReporter(client, database).run(), name="failures"),
                 asyncio.create_task(ScheduleKeeper(client, schedules).run(), name="schedules"),
             ]
             try:

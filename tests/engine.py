@@ -16,6 +16,7 @@ from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
 from fixlify.channels.email import SmtpChannel, SmtpServer
 from fixlify.channels.sms import TwilioAccount, TwilioChannel
+from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import RunOutcome
 from fixlify.storage.database import Database, Role
@@ -28,6 +29,8 @@ from worker.workers import build_workers
 from workflows.automation import AutomationWorkflow
 
 SENDER = "automations@fixlify.example"
+NOBODY = "http://127.0.0.1:9/"
+"""Where nothing listens."""
 _LOOK_AGAIN = 0.005
 
 
@@ -82,9 +85,13 @@ async def running_engine(
     mail: MailCatcher,
     phone: SmsCatcher,
     *,
+    webhooks: str = NOBODY,
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[Engine]:
-    """Run workers against the office's database; the test calls the relay itself."""
+    """Run workers against the office's database; the test calls the relay itself.
+
+    Every webhook goes to the receiver at *webhooks*.
+    """
     database = Database(office.url, Role.ENGINE)
     email = SmtpChannel(SmtpServer.from_url(mail.url))
     sms = TwilioChannel(
@@ -95,11 +102,13 @@ async def running_engine(
             base_url=phone.base_url,
         )
     )
+    calls = WebhookChannel(stand_in=webhooks)
     workers = build_workers(
         client,
         database,
         email=email,
         sms=sms,
+        webhooks=calls,
         sender=SENDER,
         max_cached_workflows=max_cached_workflows,
     )
@@ -114,4 +123,5 @@ async def running_engine(
     finally:
         await email.aclose()
         await sms.aclose()
+        await calls.aclose()
         await database.close()

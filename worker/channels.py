@@ -13,6 +13,7 @@ from fixlify.channels import (
 )
 from fixlify.channels.email import SmtpChannel, SmtpServer
 from fixlify.channels.sms import TwilioAccount, TwilioChannel
+from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain.errors import TransportError
 from fixlify.settings import Settings
 
@@ -64,3 +65,8 @@ def sms_channel(settings: Settings) -> SmsChannel:
             base_url=settings.twilio_base_url,
         )
     )
+
+
+def webhook_channel(settings: Settings) -> WebhookChannel:
+    """Return the way to other systems, or to the stand-in of *settings*."""
+    return WebhookChannel(stand_in=settings.webhook_stand_in)

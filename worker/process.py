@@ -16,7 +16,7 @@ from fixlify.settings import Settings
 from fixlify.storage.database import Database, Role
 from starter.service import connect_patiently, running_relay
 from starter.stopping import unless_stopped, until_stopped
-from worker.channels import email_channel, sms_channel
+from worker.channels import email_channel, sms_channel, webhook_channel
 from worker.warmup import warm_up
 from worker.workers import GRACEFUL_SHUTDOWN, build_workers
 
@@ -59,7 +59,10 @@ async def _running_workers(
         pool_size=settings.database_pool_size,
     )
     email, sms = email_channel(settings), sms_channel(settings)
-    workers = build_workers(client, database, email=email, sms=sms, sender=settings.mail_from)
+    webhooks = webhook_channel(settings)
+    workers = build_workers(
+        client, database, email=email, sms=sms, webhooks=webhooks, sender=settings.mail_from
+    )
     await warm_up(database, email, sms)
     tasks = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
     try:
@@ -71,6 +74,7 @@ async def _running_workers(
         await asyncio.gather(*tasks, return_exceptions=True)
         await email.aclose()
         await sms.aclose()
+        await webhooks.aclose()
         await database.close()
 
 

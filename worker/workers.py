@@ -16,14 +16,21 @@ from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
 from activities.sweeps import SweepActivities
 from activities.versions import PinnedVersions
+from activities.webhooks import WebhookActivities
 from fixlify.channels import EmailChannel, SmsChannel
+from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain import queues
 from fixlify.storage.database import Database
 from worker.sandbox import workflow_runner
 from workflows.automation import AutomationWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.webhook import WebhookDeliveryWorkflow
 
-WORKFLOWS: Final[list[type[Any]]] = [AutomationWorkflow, SweepWorkflow]
+WORKFLOWS: Final[list[type[Any]]] = [
+    AutomationWorkflow,
+    SweepWorkflow,
+    WebhookDeliveryWorkflow,
+]
 
 # Longer than all deadlines inside a send together, so that a stop never cuts one short.
 GRACEFUL_SHUTDOWN: Final = timedelta(seconds=90)
@@ -40,6 +47,7 @@ def build_workers(
     *,
     email: EmailChannel,
     sms: SmsChannel,
+    webhooks: WebhookChannel,
     sender: str,
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
@@ -50,6 +58,7 @@ def build_workers(
         database: Acting as the engine role.
         email: Where mail goes.
         sms: Where text messages go.
+        webhooks: How other systems are called.
         sender: The sender address of every email.
         max_cached_workflows: 0 replays every workflow task from its history, for tests.
     """
@@ -59,6 +68,7 @@ def build_workers(
     actions = ActionActivities(database, versions)
     rendering = RenderingActivities(database)
     sweeps = SweepActivities(database)
+    calls = WebhookActivities(database, versions, webhooks)
     automations = Worker(
         client,
         task_queue=queues.AUTOMATIONS,
@@ -73,6 +83,7 @@ def build_workers(
             actions.update_record,
             actions.create_task,
             sweeps.record_failed_sweep,
+            calls.abandon_delivery,
         ],
         workflow_runner=workflow_runner(),
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
@@ -84,6 +95,7 @@ def build_workers(
         automations,
         _sender(client, queues.EMAIL, EmailActivities(database, email, sender).send_email),
         _sender(client, queues.SMS, SmsActivities(database, sms).send_sms),
+        _sender(client, queues.WEBHOOKS, calls.call_webhook, calls.deliver_webhook),
         Worker(
             client,
             task_queue=queues.SWEEPS,
@@ -94,11 +106,11 @@ def build_workers(
     ]
 
 
-def _sender(client: Client, queue: str, send: Any) -> Worker:
+def _sender(client: Client, queue: str, *sends: Any) -> Worker:
     return Worker(
         client,
         task_queue=queue,
-        activities=[send],
+        activities=sends,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         max_concurrent_activities=CONCURRENT_SENDS,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,

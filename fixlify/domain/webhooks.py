@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
@@ -64,12 +64,12 @@ class WebhookDelivery(Message):
 
 
 class AbandonedDelivery(Message):
-    """A delivery that is not tried again, and why."""
+    """A delivery that is not tried again, why, and when that was by the clock of its workflow."""
 
-    delivery_id: UUID
-    organization_id: UUID
-    status: DeliveryStatus
+    delivery: WebhookDelivery
     reason: str
+    now: datetime
+    is_cancelled: bool = False
 
 
 class DeliveryReceipt(Message):

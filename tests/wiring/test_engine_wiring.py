@@ -12,8 +12,10 @@ from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
 from activities.sweeps import SweepActivities
+from activities.webhooks import WebhookActivities
 from devstack.temporal_server import SEARCH_ATTRIBUTES, EmbeddedTemporal
 from fixlify import temporal
+from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain import queues
 from fixlify.domain.steps import Step
 from fixlify.settings import variables
@@ -27,6 +29,7 @@ ACTIVITIES = (
     EmailActivities,
     SmsActivities,
     SweepActivities,
+    WebhookActivities,
 )
 
 
@@ -71,6 +74,7 @@ async def test_every_activity_is_registered_and_every_queue_has_a_worker(
         database,  # type: ignore[arg-type]  # nothing runs
         email=Nobody(),
         sms=Nobody(),
+        webhooks=WebhookChannel(),
         sender="a@example.com",
     )
     registered = {
