@@ -37,11 +37,11 @@ from devstack.twilio_api import (
     CapturedSms,
     callback_parameters,
     missing_parameter,
-    number_of_segments,
     page_of,
     representation,
 )
 from devstack.web import LoopbackServer
+from fixlify.channels.sms.segments import number_of_segments
 
 __all__ = ["CapturedSms", "SmsCatcher"]
 

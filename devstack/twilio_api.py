@@ -20,13 +20,6 @@ ACCOUNTS_PATH = f"/{API_VERSION}/Accounts"
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 MAX_BODY_CHARACTERS = 1600
 
-# The characters a phone network sends in seven bits: GSM 03.38, and those that take two of them.
-GSM = set(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-GSM_EXTENDED = set("\f^{}\\[~]|€")
-
 
 class CapturedSms(BaseModel):
     """One message as the server received it, with the status its delivery has reached.
@@ -49,25 +42,6 @@ class CapturedSms(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.from_} → {self.to} ({self.status}): {self.body}"
-
-
-def number_of_segments(body: str) -> int:
-    """How many messages a phone network makes of *body*; Twilio bills each."""
-    if all(character in GSM or character in GSM_EXTENDED for character in body):
-        return _segments([2 if c in GSM_EXTENDED else 1 for c in body], single=160, part=153)
-    return _segments([len(c.encode("utf-16-le")) // 2 for c in body], single=70, part=67)
-
-
-def _segments(units: Sequence[int], *, single: int, part: int) -> int:
-    if sum(units) <= single:
-        return 1
-    count, used = 1, 0
-    for unit in units:
-        # A character of two units is never split across two parts.
-        if used + unit > part:
-            count, used = count + 1, 0
-        used += unit
-    return count
 
 
 def missing_parameter(form: Mapping[str, str]) -> Refusal | None:

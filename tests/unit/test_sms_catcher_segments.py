@@ -2,7 +2,7 @@
 
 import pytest
 
-from devstack.twilio_api import number_of_segments
+from fixlify.channels.sms.segments import number_of_segments
 
 
 @pytest.mark.parametrize(
