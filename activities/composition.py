@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +13,25 @@ from fixlify.channels.addresses import email_address, phone_number
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.errors import RecipientError, RenderError
 from fixlify.domain.events import SubjectType
-from fixlify.domain.facts import Client, Facts, Subject, Technician
+from fixlify.domain.facts import Facts, Subject
 from fixlify.domain.ids import new_id
 from fixlify.domain.runs import MessageStatus
-from fixlify.domain.steps import Recipient, SendEmail, SendSms
+from fixlify.domain.steps import (
+    FieldRecipient,
+    FixedRecipient,
+    Recipient,
+    SendEmail,
+    SendSms,
+    SendTo,
+)
 from fixlify.domain.steps.recipients import recipient_kind
 from fixlify.rendering import render_email, render_sms
 from fixlify.storage.messages import Channel, NewMessage
+from fixlify.storage.owners import Owner
 
 # Whom a message about such a subject can never go to, and which have a technician of their own.
 _NEVER_OF = {
-    SubjectType.ORGANIZATION: frozenset(Recipient),
+    SubjectType.ORGANIZATION: frozenset({Recipient.CLIENT, Recipient.TECHNICIAN}),
     SubjectType.CLIENT: {Recipient.TECHNICIAN},
     SubjectType.SMS: {Recipient.TECHNICIAN},
 }
@@ -30,16 +40,42 @@ _WITH_TECHNICIAN = {SubjectType.JOB, SubjectType.TASK}
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Addressee:
+    """Whom a message goes to; ``id`` is None where the ledger knows no person.
+
+    ``place`` is where the address stands, for people who have to correct it; None at the
+    person.
+    """
+
+    id: UUID | None
+    email: str | None
+    phone: str | None
+    place: str | None = None
+
+
 def compose(
     step: SendEmail | SendSms,
     pinned: PinnedDefinition,
     facts: Facts | None,
     subject: Subject,
     execution_id: UUID,
+    *,
+    owner: Owner | None = None,
+    now: datetime | None = None,
+    good_until: datetime | None = None,
 ) -> NewMessage:
     """Return the message of *step*, queued; or refused, with the reason it cannot go.
 
-    *facts* are None when the *subject* is gone.
+    Args:
+        step: What is sent, and to whom.
+        pinned: The version *step* belongs to.
+        facts: About the *subject*; None when that is gone.
+        subject: What the run is about.
+        execution_id: The run's.
+        owner: The company's; None where nobody is, or *step* is not for the owner.
+        now: The run's own clock.
+        good_until: After which the message is worth nothing, whatever *step* says.
     """
     channel = Channel.EMAIL if isinstance(step, SendEmail) else Channel.SMS
 
@@ -53,20 +89,20 @@ def compose(
             recipient_kind=recipient_kind(step.to),
             status=status,
             reason=reason,
+            message_class=step.message_class or pinned.definition.message_class,
+            good_until=good_until,
+            good_for=step.good_for,
+            written_at=now,
             **content,
         )
 
     if facts is None:
         return message(MessageStatus.CANCELLED, f"the {subject.type} no longer exists")
-    person = facts.client if step.to is Recipient.CLIENT else facts.technician
-    if person is None:
-        return message(
-            MessageStatus.FAILED, _nobody(subject.type, Recipient(recipient_kind(step.to)))
-        )
-    if _opted_out(person, channel):
+    if recipient_kind(step.to) == Recipient.CLIENT and _opted_out(facts, channel):
         return message(MessageStatus.SUPPRESSED, f"the client opted out of {channel.value}")
     try:
-        content = _content(step, pinned, facts, person)
+        addressee = _addressee(step.to, facts, owner, subject.type)
+        content = _content(step, pinned, facts, addressee)
     except (RecipientError, RenderError) as error:
         return message(MessageStatus.FAILED, str(error))
     except Exception as error:
@@ -74,7 +110,36 @@ def compose(
         # the run for ever.
         _log.exception("Composing a message failed unexpectedly.", step_id=step.id)
         return message(MessageStatus.FAILED, f"rendering failed: {type(error).__name__}")
-    return message(MessageStatus.QUEUED, None, recipient_id=person.id, **content)
+    return message(MessageStatus.QUEUED, None, recipient_id=addressee.id, **content)
+
+
+def _addressee(
+    to: SendTo, facts: Facts, owner: Owner | None, subject_type: SubjectType
+) -> _Addressee:
+    """Return whom *to* means.
+
+    Raises:
+        RecipientError: Nobody; the message says what to do about it.
+    """
+    if isinstance(to, FixedRecipient):
+        return _Addressee(None, to.address, to.address, "the step")
+    if isinstance(to, FieldRecipient):
+        value = facts.lookup(to.field)
+        if value is None or not str(value).strip():
+            raise RecipientError(f"'{to.field}' is empty; fill it in, or choose another recipient")
+        client = facts.client if recipient_kind(to) == Recipient.CLIENT else None
+        return _Addressee(client.id if client else None, str(value), str(value), f"'{to.field}'")
+    if to is Recipient.OWNER:
+        if owner is None:
+            raise RecipientError(
+                "the company has no owner; give a profile the role 'owner', or choose another "
+                "recipient"
+            )
+        return _Addressee(owner.id, owner.email, owner.phone)
+    person = facts.client if to is Recipient.CLIENT else facts.technician
+    if person is None:
+        raise RecipientError(_nobody(subject_type, to))
+    return _Addressee(person.id, person.email, person.phone)
 
 
 def _nobody(subject_type: SubjectType, to: Recipient) -> str:
@@ -90,18 +155,17 @@ def _nobody(subject_type: SubjectType, to: Recipient) -> str:
 
 
 def _content(
-    step: SendEmail | SendSms,
-    pinned: PinnedDefinition,
-    facts: Facts,
-    person: Client | Technician,
+    step: SendEmail | SendSms, pinned: PinnedDefinition, facts: Facts, addressee: _Addressee
 ) -> dict[str, str | None]:
     source = pinned.source_of(step)
     organization = facts.organization
     if isinstance(step, SendSms):
         region = organization.locale.replace("-", "_").rpartition("_")[2]
-        recipient = phone_number(person.phone, region)
-        return {"recipient": recipient, "body_text": render_sms(source, facts).text}
-    recipient = email_address(person.email)
+        return {
+            "recipient": _address(addressee, region),
+            "body_text": render_sms(source, facts).text,
+        }
+    recipient = _address(addressee, None)
     email = render_email(source, facts)
     return {
         "recipient": recipient,
@@ -113,7 +177,20 @@ def _content(
     }
 
 
-def _opted_out(person: Client | Technician, channel: Channel) -> bool:
-    if not isinstance(person, Client):
+def _address(addressee: _Addressee, region: str | None) -> str:
+    """Return the email address, or with the *region* of national numbers the phone number."""
+    try:
+        if region is None:
+            return email_address(addressee.email)
+        return phone_number(addressee.phone, region)
+    except RecipientError:
+        if addressee.place is None:
+            raise
+        kind = "email address" if region is None else "phone number"
+        raise RecipientError(f"the {kind} is not valid; correct it at {addressee.place}") from None
+
+
+def _opted_out(facts: Facts, channel: Channel) -> bool:
+    if facts.client is None:
         return False
-    return person.email_opted_out if channel is Channel.EMAIL else person.sms_opted_out
+    return facts.client.email_opted_out if channel is Channel.EMAIL else facts.client.sms_opted_out

@@ -11,19 +11,28 @@ from temporalio import activity
 from activities.composition import compose
 from activities.failures import usable_data
 from fixlify.domain.automation import PinnedDefinition, TemplateSource
-from fixlify.domain.facts import Subject
-from fixlify.domain.runs import RenderedMessage, RenderedMessages, RenderRequest
-from fixlify.domain.steps import SendEmail, SendSms, every_step
+from fixlify.domain.endings import exit_reason
+from fixlify.domain.facts import Facts, Subject, is_event_field
+from fixlify.domain.runs import (
+    Ending,
+    ExecutionStatus,
+    RenderedMessage,
+    RenderedMessages,
+    RenderRequest,
+)
+from fixlify.domain.steps import FieldRecipient, Recipient, SendEmail, SendSms, every_step
 from fixlify.rendering import speaks_of_event
 from fixlify.storage.automations import load_pinned
 from fixlify.storage.database import Database
+from fixlify.storage.decisions import DecisionKind, record_decision
 from fixlify.storage.facts import load_facts, load_trigger_data
 from fixlify.storage.messages import enter_messages, find_entered
+from fixlify.storage.owners import find_owner
 
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """What a version runs, and whether any of its texts names something of the event."""
+    """What a version runs, and whether anything of it names something of the event."""
 
     pinned: PinnedDefinition
     speaks_of_event: bool
@@ -44,21 +53,37 @@ class RenderingActivities:
         """Render the requested steps and enter each into the ledger.
 
         A step that cannot be sent (no address, a missing value, an opt-out) is entered with
-        its reason, beside those that can. A second call returns what the first entered.
+        its reason, beside those that can. A second call returns what the first entered; only
+        what is held is written anew, from the facts as they are then. Where the automation's
+        exit condition holds, nothing is entered and the run is over.
         """
-        subject = Subject(request.organization_id, request.subject_type, request.subject_id)
         async with usable_data(), self._database.statement() as connection:
             version = await self._version(connection, request)
-            facts = (await load_facts(connection, [subject])).get(subject)
-            if facts is not None and version.speaks_of_event:
-                data = await load_trigger_data(
-                    connection, request.execution_id, request.organization_id
-                )
-                facts = facts.with_event(data)
-            composed = [
-                compose(step, version.pinned, facts, subject, request.execution_id)
+            subject = Subject(request.organization_id, request.subject_type, request.subject_id)
+            facts = await _facts(connection, request, version, subject)
+            if facts is not None and (ending := _exit(version, facts)) is not None:
+                await _journal_exit(connection, request, ending)
+                return RenderedMessages(ending=ending)
+            steps = [
+                step
                 for step in map(version.pinned.definition.step, request.step_ids)
                 if isinstance(step, SendEmail | SendSms)
+            ]
+            owner = None
+            if any(step.to is Recipient.OWNER for step in steps):
+                owner = await find_owner(connection, request.organization_id)
+            composed = [
+                compose(
+                    step,
+                    version.pinned,
+                    facts,
+                    subject,
+                    request.execution_id,
+                    owner=owner,
+                    now=request.now,
+                    good_until=request.good_until,
+                )
+                for step in steps
             ]
             entered = await enter_messages(connection, request.execution_id, composed)
             if len(entered) < len(composed):
@@ -81,9 +106,50 @@ class RenderingActivities:
         key = (request.automation_id, request.version)
         if key not in self._versions:
             pinned = await load_pinned(connection, *key)
-            speaks = any(speaks_of_event(source) for source in _sources(pinned))
-            self._versions[key] = _Version(pinned, speaks)
+            self._versions[key] = _Version(pinned, _speaks_of_event(pinned))
         return self._versions[key]
+
+
+async def _facts(
+    connection: AsyncConnection, request: RenderRequest, version: _Version, subject: Subject
+) -> Facts | None:
+    facts = (await load_facts(connection, [subject], request.now)).get(subject)
+    if facts is None or not version.speaks_of_event:
+        return facts
+    data = await load_trigger_data(connection, request.execution_id, request.organization_id)
+    return facts.with_event(data)
+
+
+def _exit(version: _Version, facts: Facts) -> Ending | None:
+    reason = exit_reason(version.pinned.definition, facts)
+    return None if reason is None else Ending(status=ExecutionStatus.COMPLETED, reason=reason)
+
+
+async def _journal_exit(
+    connection: AsyncConnection, request: RenderRequest, ending: Ending
+) -> None:
+    await record_decision(
+        connection,
+        request.organization_id,
+        request.execution_id,
+        request.step_ids[0],
+        DecisionKind.EXITED,
+        ending.reason,
+    )
+
+
+def _speaks_of_event(pinned: PinnedDefinition) -> bool:
+    # Which fields an exit condition names is not looked for: it rarely is there, and cheap.
+    return (
+        pinned.definition.exit_when is not None
+        or any(speaks_of_event(source) for source in _sources(pinned))
+        or any(
+            isinstance(step, SendEmail | SendSms)
+            and isinstance(step.to, FieldRecipient)
+            and is_event_field(step.to.field)
+            for step in every_step(pinned.definition.steps)
+        )
+    )
 
 
 def _sources(pinned: PinnedDefinition) -> list[TemplateSource]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fixlify.domain.durations import Duration
 from fixlify.domain.rules import MessageClass
 from fixlify.domain.steps.base import StepBase
-from fixlify.domain.steps.recipients import Recipient, SendTo
+from fixlify.domain.steps.recipients import FixedRecipient, Recipient, SendTo
+
+# As people write them; whether it is a number of its country is asked when it is written to.
+_PHONE = re.compile(r"\+?[0-9 ()./-]{5,30}")
 
 
 class _Sends(StepBase):
@@ -34,6 +38,15 @@ class SendEmail(_Sends):
     text: str | None = None
     html: str | None = None
 
+    @field_validator("to")
+    @classmethod
+    def _is_reached_by_email(cls, to: SendTo) -> SendTo:
+        if isinstance(to, FixedRecipient) and "@" not in to.address:
+            raise PydanticCustomError(
+                "address", "no email goes to a phone number; write an email address, or send_sms"
+            )
+        return to
+
     @model_validator(mode="after")
     def _has_one_source(self) -> SendEmail:
         if self.template is not None and (self.subject or self.text or self.html):
@@ -52,6 +65,16 @@ class SendSms(_Sends):
 
     type: Literal["send_sms"] = "send_sms"
     text: str | None = None
+
+    @field_validator("to")
+    @classmethod
+    def _is_reached_by_phone(cls, to: SendTo) -> SendTo:
+        if isinstance(to, FixedRecipient) and not _PHONE.fullmatch(to.address.strip()):
+            raise PydanticCustomError(
+                "address",
+                "no text message goes to that; write a phone number, or send_email",
+            )
+        return to
 
     @model_validator(mode="after")
     def _has_one_source(self) -> SendSms:
