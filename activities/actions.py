@@ -21,6 +21,7 @@ from fixlify.rendering import render_task
 from fixlify.storage.actions import (
     Deed,
     NewTask,
+    check_constraints,
     enter_task,
     find_receipt,
     read_record,
@@ -92,7 +93,9 @@ async def _deed(connection: AsyncConnection, request: StepRequest, step: Step, a
     try:
         # What is refused is undone to here; the account of it is not.
         async with connection.begin_nested():
-            return await act(connection, request, step, facts)
+            deed = await act(connection, request, step, facts)
+            await check_constraints(connection)
+            return deed
     except DBAPIError as error:
         if (refused := refusal(error)) is None:
             raise

@@ -92,6 +92,8 @@ _ENTER_TASK: Final = text("""
             'open', :due_at)
 """)
 
+_CHECK_NOW: Final = text("SET CONSTRAINTS ALL IMMEDIATE")
+
 
 async def find_receipt(connection: AsyncConnection, request: StepRequest) -> ActionReceipt | None:
     """Return what an earlier attempt at this step recorded, or None where there was none."""
@@ -171,6 +173,11 @@ async def write_record(
     await connection.execute(
         update(_TABLES[record]).where(_is(record, organization_id, record_id)).values(written)
     )
+
+
+async def check_constraints(connection: AsyncConnection) -> None:
+    """Let constraints and triggers that wait for the commit refuse the writes now, if at all."""
+    await connection.execute(_CHECK_NOW)
 
 
 async def enter_task(connection: AsyncConnection, task: NewTask) -> None:

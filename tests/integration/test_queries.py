@@ -25,6 +25,7 @@ from tests.explaining import (
     statements,
 )
 from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
+from tests.integration.test_queries_actions import ACTIONS
 from tests.integration.test_queries_consent import GATE
 from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_people import PEOPLE
@@ -118,6 +119,8 @@ ENGINE: Final[dict[str, Reads]] = {
 
 # What reads no table, or only the row that stands in its own row's way.
 WITHOUT_PLAN: Final = {
+    "actions._CHECK_NOW": "a setting",
+    "actions._ENTER_TASK": "an insert",
     "analytics._TAKE_TIME": "a setting",
     "analytics._WAIT_FOR_OTHERS": "a lock",
     "api_keys._CREATE": "an insert",
@@ -192,7 +195,17 @@ def test_no_statement_is_forgotten() -> None:
     """A statement added anywhere in the storage package is added to a table here."""
     explained = {
         name.split(" ")[0]
-        for name in (*TIMELINE, *ENGINE, *SWEEPS, *PEOPLE, *RULES, *HEARING, *GATE, *VERSIONS)
+        for name in (
+            *TIMELINE,
+            *ENGINE,
+            *SWEEPS,
+            *PEOPLE,
+            *RULES,
+            *HEARING,
+            *GATE,
+            *VERSIONS,
+            *ACTIONS,
+        )
     }
     found = statements()
     known = {id(found[name]) for name in explained | WITHOUT_PLAN.keys()}
