@@ -36,7 +36,7 @@ def _write_step(step: Step) -> dict[str, Any]:
         for side, steps in (("then", step.then), ("else", step.otherwise)):
             if side in said:
                 said[side] = [_write_step(each) for each in steps]
-    return {"id": step.id, **said}
+    return {"id": step.id, "type": step.type, **said}
 
 
 def _said(model: BaseModel) -> dict[str, Any]:
