@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -62,14 +63,14 @@ def show(organization: str | None, as_json: bool) -> None:
 def apply(context: click.Context, file: Path, organization: str | None, as_json: bool) -> None:
     """Store the rules in a YAML file, in place of those that stand.
 
-    FILE is a YAML file, or - for standard input. They bind from the next message on, also
-    those that are held now.
+    FILE is a YAML file, or - for standard input. They bind from the next message on. What is
+    held already is asked again when its time comes.
     """
     try:
         read = _read(file)
     except DefinitionError as error:
-        document = {"rules": None, "contradictions": []} if as_json else None
-        _refuse(context, error, "Nothing was stored", document)
+        nothing = {"rules": None, "contradictions": ()}
+        _refuse(context, error, "Nothing was stored", nothing, as_json=as_json)
 
     async def run() -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:
@@ -109,8 +110,8 @@ def validate(context: click.Context, file: Path, as_json: bool) -> None:
     try:
         read = _read(file)
     except DefinitionError as error:
-        document = {"valid": False, "rules": None} if as_json else None
-        _refuse(context, error, "Not valid", document)
+        nothing = {"valid": False, "rules": None}
+        _refuse(context, error, "Not valid", nothing, as_json=as_json)
     if as_json:
         print_json({"valid": True, "rules": rules_document(read), "problems": []})
     else:
@@ -153,12 +154,17 @@ def _source(file: Path) -> str:
 
 
 def _refuse(
-    context: click.Context, error: DefinitionError, verdict: str, document: dict[str, Any] | None
+    context: click.Context,
+    error: DefinitionError,
+    verdict: str,
+    nothing: Mapping[str, object],
+    *,
+    as_json: bool,
 ) -> NoReturn:
-    """Print what is wrong, also into the JSON *document*, and leave with the code for it."""
-    if document is not None:
+    """Print what is wrong, as JSON with *nothing* as its result, and leave with the code for it."""
+    if as_json:
         problems = [{"path": each.path, "message": each.message} for each in error.problems]
-        print_json(document | {"problems": problems})
+        print_json({**nothing, "problems": problems})
     click.echo(printable(str(error)), err=True)
     click.secho(f"{verdict}: {counted(len(error.problems), 'problem')}.", err=True, fg="red")
     context.exit(USAGE)
