@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from cli.checks.findings import Finding, Health, failed, ok, warning
+from cli.checks.rules import check_rules
 from cli.checks.standstill import check_standstill
 from cli.checks.triggers import check_triggers
 from cli.database import database_words
@@ -156,6 +157,7 @@ async def _work(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Findi
         yield ok("database.messages", "no unknown outcomes")
     async for finding in check_standstill(connection):
         yield finding
+    yield await check_rules(connection)
 
 
 async def _row(connection: psycopg.AsyncConnection[Any], query: str) -> tuple[Any, ...]:

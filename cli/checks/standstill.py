@@ -17,12 +17,20 @@ _STOPS: Final = """
     FROM automation_stops s LEFT JOIN organizations o ON o.id = s.organization_id
     ORDER BY s.organization_id NULLS FIRST
 """
+# What the rules hold says until when, and what a paused automation does waits for somebody.
 _FORGOTTEN: Final = """
     SELECT count(*) FROM messages m
-    WHERE m.status = 'held' AND NOT EXISTS (
-        SELECT FROM automation_stops s
-        WHERE s.organization_id IS NULL OR s.organization_id = m.organization_id
-    )
+    WHERE m.status = 'held'
+      AND (m.held_until IS NULL OR m.held_until < clock_timestamp() - interval '1 hour')
+      AND NOT EXISTS (
+          SELECT FROM automation_stops s
+          WHERE s.organization_id IS NULL OR s.organization_id = m.organization_id
+      )
+      AND NOT EXISTS (
+          SELECT FROM automation_execution_logs e
+          JOIN automation_workflows a ON a.id = e.automation_id
+          WHERE e.id = m.execution_id AND a.status = 'paused'
+      )
 """
 _FAILING: Final = """
     SELECT c.schedule_id, s.problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -32,7 +32,7 @@ async def look(connection: psycopg.AsyncConnection[Any]) -> dict[str, Finding]:
     }
 
 
-async def add_held(office: Office) -> None:
+async def add_held(office: Office, until: datetime | None = None) -> None:
     await office.insert(
         "messages",
         id=new_id(),
@@ -42,6 +42,7 @@ async def add_held(office: Office) -> None:
         channel="sms",
         recipient_kind="client",
         status="held",
+        held_until=until,
     )
 
 
@@ -94,6 +95,24 @@ async def test_a_stop_is_told_with_its_reason(
     finding = (await look(connection))["stops"]
     assert finding.detail.startswith("stopped: every organization for ")
     assert "`fixlify resume --all` and `fixlify resume` let" in (finding.remedy or "")
+
+
+async def test_messages_that_wait_for_the_morning_are_not_forgotten(
+    office: Office, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    now = datetime.now(UTC)
+    await add_held(office, until=now + timedelta(hours=8))
+    assert (await look(connection))["held"].status == "ok"
+    await add_held(office, until=now - timedelta(hours=2))
+    assert (await look(connection))["held"].detail.startswith("1 message held though nothing")
+
+
+async def test_messages_of_a_paused_automation_are_not_forgotten(
+    office: Office, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await add_held(office)
+    await office.query("UPDATE automation_workflows SET status = 'paused'")
+    assert (await look(connection))["held"].status == "ok"
 
 
 async def test_messages_held_without_a_stop_are_told(
