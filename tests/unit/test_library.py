@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from fixlify.domain.automation import parse_definition
+from fixlify.domain.automation import AutomationDefinition, parse_definition
 from fixlify.domain.errors import DefinitionError
-from fixlify.domain.steps import SendEmail, SendSms, every_step
+from fixlify.domain.facts import Estimate
+from fixlify.domain.rules import MessageClass
+from fixlify.domain.steps import Branch, SendEmail, SendSms, every_step
 from fixlify.library import read_yaml, read_yaml_file, shipped_automations
 from fixlify.rendering import Channel, check_template, resolve
+from starter.definitions import validate_definition
+from tests.unit.sample_facts import facts
 
 NAMES = sorted(shipped_automations())
 
@@ -21,7 +28,7 @@ def test_the_common_occasions_have_an_automation() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_automation_is_valid_to_the_last_variable(name: str) -> None:
-    definition = parse_definition(f"{name}.yaml", shipped_automations()[name])
+    definition = validate_definition(f"{name}.yaml", shipped_automations()[name]).definition
     assert definition.description
     assert definition.steps
     templates = resolve(definition.template_names)
@@ -49,6 +56,53 @@ def test_the_most_wanted_promises_ship_with_what_sets_them_off() -> None:
     assert triggers["visit-reminder"] == {"type": "appointment_reminder", "before": "24h"}
     assert triggers["estimate-follow-up"] == {"type": "estimate_sent"}
     assert triggers["payment-received"] == {"type": "payment_received"}
+
+
+def shipped(name: str) -> AutomationDefinition:
+    return parse_definition(f"{name}.yaml", shipped_automations()[name])
+
+
+def test_the_reminder_of_the_design_ships_as_it_is_written_there() -> None:
+    reminder = shipped("visit-reminder-and-review")
+    assert [step.type for step in reminder.steps] == [
+        "wait_until",
+        "send_sms",
+        "wait_for_event",
+        "wait",
+        "send_email",
+    ]
+    assert reminder.template_names == ("visit-reminder", "review-request")
+    assert reminder.listens
+
+
+def test_dunning_ends_with_the_payment() -> None:
+    exit_when = shipped("invoice-dunning").exit_when
+    assert exit_when is not None
+    open_invoice = facts(invoice={"status": "sent", "balance": Decimal(10)})
+    assert not exit_when.holds(open_invoice)
+    assert exit_when.holds(facts(invoice={"status": "Paid", "balance": Decimal(10)}))
+    assert exit_when.holds(facts(invoice={"status": "sent", "balance": Decimal(0)}))
+
+
+def test_an_estimate_that_is_accepted_is_not_asked_about() -> None:
+    steps = {step.id: step for step in every_step(shipped("estimate-follow-up").steps)}
+    accepted = steps["accepted"]
+    assert isinstance(accepted, Branch)
+    estimate = Estimate(id=uuid4(), status="approved")
+    assert accepted.if_.holds(facts().model_copy(update={"estimate": estimate}))
+    assert [step.id for step in accepted.then] == ["plan"]
+
+
+def test_what_the_company_would_like_is_marketing_and_the_rest_is_not() -> None:
+    classes = {name: shipped(name).message_class for name in NAMES}
+    assert {name for name, each in classes.items() if each is MessageClass.MARKETING} == {
+        "maintenance-due",
+        "review-request",
+    }
+
+
+def test_on_our_way_is_worth_saying_for_two_hours() -> None:
+    assert shipped("on-the-way").start_within == timedelta(hours=2)
 
 
 def test_one_file_may_hold_several_automations() -> None:
