@@ -19,6 +19,7 @@ from fixlify.domain.automation import (
 )
 from fixlify.domain.errors import DefinitionError, NotFoundError, Problem
 from fixlify.domain.names import did_you_mean, nearest
+from fixlify.domain.rules import Rules, contradiction, effective_rules
 from fixlify.domain.steps import SendEmail, SendSms, placed_steps
 from fixlify.rendering import check_template, shipped_templates
 from fixlify.storage.automations import (
@@ -29,6 +30,7 @@ from fixlify.storage.automations import (
     store_automation,
 )
 from fixlify.storage.database import Database
+from fixlify.storage.rules import load_rules
 from starter.action_checks import action_problems
 
 
@@ -62,9 +64,22 @@ def validate_definition(source: str, data: Any) -> PinnedDefinition:
 async def apply_definitions(
     database: Database, organization_id: UUID, pinned: Sequence[PinnedDefinition]
 ) -> list[Applied]:
-    """Store all of *pinned* or, if anything fails, none; *database* acts as the app role."""
+    """Store all of *pinned* or, if anything fails, none; *database* acts as the app role.
+
+    Raises:
+        DefinitionError: What one says about hours contradicts the organization's rules.
+        RulesUnreadableError: It says something, and nobody knows whether it does.
+    """
     async with database.organization(organization_id) as connection:
+        if any(each.definition.rules is not None for each in pinned):
+            _refuse_contradictions(await load_rules(connection, organization_id), pinned)
         return [await store_automation(connection, organization_id, each) for each in pinned]
+
+
+def _refuse_contradictions(rules: Rules, pinned: Sequence[PinnedDefinition]) -> None:
+    for definition in (each.definition for each in pinned):
+        if (problem := contradiction(effective_rules(rules, definition.rules))) is not None:
+            raise DefinitionError(definition.name, [Problem("rules", problem)])
 
 
 async def change_status(

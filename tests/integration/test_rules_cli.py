@@ -146,7 +146,18 @@ async def test_an_automation_that_contradicts_new_rules_is_named(
     )
     said = await line.run("rules", "apply", "-", stdin="quiet_hours: 19:00-08:00")
     assert said.code == 0
-    assert said.err.startswith("Offer: business_hours: the quiet hours 19:00-08:00 cover all")
+    assert said.err.startswith("Offer: the quiet hours 19:00-08:00 cover all business hours")
+
+
+async def test_an_automation_that_contradicts_the_rules_is_refused(
+    ruled: CommandLine, office: Office
+) -> None:
+    """By itself it is right; with the quiet hours of the company it would never go."""
+    evenings = OFFER.replace('quiet_hours: "off"', 'business_hours: {mon-fri: "21:00-23:00"}')
+    said = await ruled.run("automations", "apply", "-", stdin=evenings)
+    assert said.code == 2
+    assert "Offer: rules: the quiet hours 21:00-08:00 cover all business hours" in said.err
+    assert await office.query("SELECT FROM automation_workflows") == []
 
 
 class TestWhetherAMessageMayGo:

@@ -87,7 +87,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"quiet_hours": "18:00-09:00", "business_hours": {"mon-sun": "08:00-09:00"}},
-        "business_hours: the quiet hours 18:00-09:00 cover all of them",
+        "business_hours: the quiet hours 18:00-09:00 cover all business hours",
     ),
     ({"holidays": {}}, "holidays: name no day; add a country, dates, or both"),
     ({"holidays": {"country": "Germny"}}, "holidays.country: no country 'Germny' whose holidays"),
@@ -166,5 +166,5 @@ class TestWhatAnAutomationSaysForItself:
         together = effective_rules(
             own, RuleOverrides.model_validate({"business_hours": {"mon-sun": "20:00-22:00"}})
         )
-        assert "cover all of them" in str(contradiction(together))
+        assert "cover all business hours" in str(contradiction(together))
         assert contradiction(own) is None

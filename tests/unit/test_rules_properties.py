@@ -9,7 +9,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixlify.domain.rules import Hold, Holidays, MessageClass, Rules, TimeSpan, hold_for_hours
+from fixlify.domain.rules import (
+    Cap,
+    Channel,
+    Hold,
+    Holidays,
+    MessageClass,
+    Rules,
+    Sent,
+    TimeSpan,
+    hold_for_hours,
+    hold_for_rules,
+)
 from fixlify.domain.rules.hours import SEARCHED
 from fixlify.domain.rules.spans import WEEKDAYS
 
@@ -115,6 +126,57 @@ def test_what_holds_a_reminder_holds_an_offer_at_least_as_long(
         for each in (MessageClass.URGENT, MessageClass.TRANSACTIONAL, MessageClass.MARKETING)
     )
     assert now == urgent <= transactional <= marketing
+
+
+CAPS = st.builds(
+    Cap,
+    at_most=st.integers(1, 3),
+    per=st.integers(1, 72).map(lambda hours: timedelta(hours=hours)),
+    channel=st.sampled_from([None, "email", "sms"]),
+    message_class=st.sampled_from([None, MessageClass.MARKETING, MessageClass.TRANSACTIONAL]),
+)
+CHANNELS = st.sampled_from(["email", "sms"])
+AGES = st.integers(0, 72 * 60).map(lambda minutes: timedelta(minutes=minutes))
+
+
+@given(
+    RULES,
+    st.lists(CAPS, max_size=3),
+    CHANNELS,
+    CLASSES,
+    st.lists(st.tuples(AGES, CHANNELS, CLASSES), max_size=6),
+    MOMENTS,
+    ZONES,
+)
+def test_hours_and_caps_together_hold_until_neither_does_and_not_a_second_longer(
+    hours: Rules,
+    caps: list[Cap],
+    channel: Channel,
+    message_class: MessageClass,
+    ages: list[tuple[timedelta, Channel, MessageClass]],
+    now: datetime,
+    zone: ZoneInfo,
+) -> None:
+    rules = hours.model_copy(update={"caps": tuple(caps)})
+    sent = [Sent(now - age, over, kind) for age, over, kind in ages]
+
+    def holds(moment: datetime) -> bool:
+        return hold_for_hours(rules, message_class, moment, zone) is not None or any(
+            sum(
+                cap.counts(each.channel, each.message_class) and moment - cap.per < each.at
+                for each in sent
+            )
+            >= cap.at_most
+            for cap in caps
+            if cap.counts(channel, message_class)
+        )
+
+    hold = hold_for_rules(rules, channel, message_class, sent, now, zone)
+    if hold is None:
+        assert not holds(now)
+    elif hold.until < now + SEARCHED:
+        assert not holds(hold.until)
+        assert holds(max(now, hold.until - SECOND))
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe", "America/Havana"])

@@ -127,8 +127,8 @@ def _refuse_never(hours: _Hours | None, info: ValidationInfo) -> _Hours | None:
 
 def _never(quiet: TimeSpan) -> str:
     return (
-        f"the quiet hours {quiet} cover all of them, so nothing that is marketing could ever go; "
-        "shorten one or the other"
+        f"the quiet hours {quiet} cover all business hours, so nothing that is marketing could "
+        "ever go; shorten one or the other"
     )
 
 
@@ -153,4 +153,4 @@ def contradiction(rules: Rules) -> str | None:
     quiet, hours = rules.quiet_hours, rules.business_hours
     if quiet is None or hours is None or ever_open(hours, quiet):
         return None
-    return f"business_hours: {_never(quiet)}"
+    return _never(quiet)
