@@ -24,6 +24,7 @@ from cli.definition_files import ReadDefinitions, read_definitions
 from cli.main import USAGE
 from cli.organization import open_organization, organization_option
 from cli.output import json_option, print_json
+from cli.simulate import simulate
 from fixlify.storage.automations import list_automations
 from fixlify.storage.versions import list_versions
 from starter.definitions import apply_definitions, existing_automation
@@ -187,7 +188,7 @@ def show(
     asyncio.run(run())
 
 
-for _command in (diff, rollback, enable, disable, archive):
+for _command in (diff, rollback, enable, disable, archive, simulate):
     automations.add_command(_command)
 
 

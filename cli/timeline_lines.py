@@ -68,7 +68,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class Words:
     """Puts recorded texts into words: moments in *zone*, rows of the database by short names."""
 
     zone: ZoneInfo
@@ -100,7 +100,7 @@ class _Teller:
 
     timeline: Timeline
     unmatched: Mapping[int, Sequence[NotSetOff]]
-    words: _Words
+    words: Words
     labels: Mapping[UUID, str] = field(default_factory=dict)
 
     def lines(self) -> list[Line]:
@@ -233,7 +233,7 @@ def tell(
         zone: The company's; moments within texts are put into it.
         client: Who is called by name.
     """
-    return _Teller(timeline, unmatched, _Words(zone, client), _labels(timeline.runs)).lines()
+    return _Teller(timeline, unmatched, Words(zone, client), _labels(timeline.runs)).lines()
 
 
 def _moment_of(line: Line) -> float:

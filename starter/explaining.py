@@ -62,7 +62,7 @@ def why_not_set_off(
 def _why(event: Event, automation: StoredAutomation, since: Since) -> str:
     trigger = automation.definition.trigger
     if not trigger.matches(event):
-        return _asked_for_else(trigger, event)
+        return asked_for_else(trigger, event)
     if event.is_rewrite:
         return "the same status was written again: nothing changed"
     if automation.status is not AutomationStatus.ACTIVE:
@@ -75,7 +75,8 @@ def _why(event: Event, automation: StoredAutomation, since: Since) -> str:
     return "it would be set off today; it was paused then, or the relay skipped the event"
 
 
-def _asked_for_else(trigger: Trigger, event: Event) -> str:
+def asked_for_else(trigger: Trigger, event: Event) -> str:
+    """Return what *trigger* listens for, and what *event* was instead."""
     after, before = event.after or "(none)", event.before or "(none)"
     match trigger:
         case StatusChanged(from_=came_from, to=to):

@@ -132,6 +132,7 @@ WITHOUT_PLAN: Final = {
     "intake._NOTIFY": "a notification",
     "messages.gate._COUNT_ALONE": "a lock",
     "rules._STORE": "an insert",
+    "rehearsal._READ_ONLY": "a setting",
     "stops._STOP": "an insert",
     "sweeps.audiences.NOTIFY": "a notification",
     "sweeps.audiences._RECORD": "an insert",

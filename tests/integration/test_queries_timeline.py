@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -86,6 +86,42 @@ TIMELINE: Final[dict[str, Reads]] = {
         "suppressions_pkey",
     ),
     "timeline.reading._LISTENERS": read_by_people({**ITS_OWN}, "automation_workflow_versions_pkey"),
+    "rehearsal._REFUSALS": Reads(
+        {
+            **ITS_OWN,
+            "clients": [ROW] * 20,
+            "kinds": ["client"] * 20,
+            "channels": ["sms", "email"] * 10,
+            "classes": ["transactional"] * 20,
+            "recipients": ["+12125550123", "50@example.com"] * 10,
+        },
+        {
+            CLIENT,
+            "clients_email_idx",
+            "clients_phone_idx",
+            "client_opt_outs_once_key",
+            "suppressions_pkey",
+        },
+    ),
+    "rehearsal._SENT_TO": Reads(
+        {**ITS_OWN, "client_id": ROW, "since": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"messages_recipient_idx"},
+    ),
+    "rehearsal._NEXT_EVENT": Reads(
+        {**ITS_OWN, "id": 50, "last": 30_000}, {"automation_events_organization_id_id_idx"}
+    ),
+    "rehearsal._LAST_EVENT": Reads(ITS_OWN, {"automation_events_organization_id_id_idx"}),
+    "rehearsal._PAGE": Reads(
+        {
+            **ITS_OWN,
+            "after": 0,
+            "last": 30_000,
+            "event_type": "job_created",
+            "automation_id": None,
+            "limit": 500,
+        },
+        {"automation_events_organization_id_id_idx"},
+    ),
 }
 
 
