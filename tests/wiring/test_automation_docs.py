@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+from datetime import time, timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
-from fixlify.domain.automation import AutomationStatus
+from fixlify.domain.automation import (
+    START_WITHIN,
+    AutomationDefinition,
+    AutomationStatus,
+    parse_definition,
+)
 from fixlify.domain.conditions import Operator
 from fixlify.domain.facts import fact_names
-from fixlify.domain.steps import Step
+from fixlify.domain.moments import GRACE, MORNING
+from fixlify.domain.steps import Step, StepBase, every_step
+from fixlify.domain.steps.numbering import DEEPEST, MOST_STEPS
 from fixlify.domain.triggers import Trigger
 from fixlify.library.reading import read_yaml
 from fixlify.rendering.filters import FILTERS
@@ -64,11 +72,63 @@ def test_each_status_an_automation_may_have_is_there() -> None:
     assert set(re.findall(r"\w+", line.partition("optional:")[2])) - {"or"} == set(AutomationStatus)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/automations.md"])
-def test_an_example_can_be_applied_as_it_stands(page: str) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
-    (data,) = read_yaml(example, page)
-    assert validate_definition(page, data).definition.steps
+def examples(page: str) -> list[dict[str, Any]]:
+    """Return the YAML on a page, each an automation; steps alone are made one."""
+    written = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    return [_whole(example, page) for example in written]
+
+
+def _whole(example: str, page: str) -> dict[str, Any]:
+    if not example.startswith("- "):
+        (data,) = read_yaml(example, page)
+        return data
+    (data,) = read_yaml(f"name: Steps\ntrigger: {{type: custom, name: x}}\nsteps:\n{example}", page)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        (page, place)
+        for page in ("README.md", "docs/automations.md")
+        for place in range(len(examples(page)))
+    ],
+)
+def test_an_example_can_be_applied_as_it_stands(page: str, place: int) -> None:
+    assert validate_definition(page, examples(page)[place]).definition.steps
+
+
+def test_each_step_has_an_example_and_a_row_with_its_keys() -> None:
+    shown = {
+        step.type
+        for data in examples("docs/automations.md")
+        for step in every_step(parse_definition("docs", data).steps)
+    }
+    assert shown == types_of(Step)
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", SECTIONS["Steps"], re.MULTILINE))
+    shared = {*StepBase.model_fields, "type"}
+    for model in get_args(get_args(Step)[0]):
+        keys = {
+            field.alias or name for name, field in model.model_fields.items() if name not in shared
+        }
+        type_ = model.model_fields["type"].default
+        assert set(re.findall(r"`(\w+)`", rows.get(type_, ""))) == keys, type_
+
+
+def test_each_key_of_an_automation_is_in_the_first_example_and_each_of_a_step_is_explained() -> (
+    None
+):
+    first, *_ = examples("docs/automations.md")
+    assert set(first) == set(AutomationDefinition.model_fields)
+    explained = re.findall(r"^- `(\w+)", SECTIONS["Steps"], re.MULTILINE)
+    assert set(explained) == set(StepBase.model_fields)
+
+
+def test_what_the_reference_says_of_limits_is_so() -> None:
+    assert (MOST_STEPS, DEEPEST) == (200, 8)
+    assert timedelta(minutes=5) == GRACE
+    assert timedelta(days=3) == START_WITHIN
+    assert time(9) == MORNING
 
 
 @pytest.mark.parametrize(
