@@ -30,7 +30,7 @@ class Hearing:
 # A run hears of its own subject and of what belongs to it; and of its client, whatever it is
 # about. Not of what it did itself.
 #
-# Most companies have nobody waiting most of the time: then nobody asks what belongs to what.
+# Where no run of the company is under way nobody asks what belongs to what.
 # OFFSET and LIMIT keep the planner from reading every run that waits, of all companies, instead
 # of a few entries of an index for each event.
 _LISTENS: Final = """
@@ -48,20 +48,21 @@ _RECORD: Final = text(f"""
             CAST(:ids AS bigint[]), CAST(:organizations AS uuid[]), CAST(:types AS text[]),
             CAST(:subjects AS text[]), CAST(:causes AS uuid[])
         ) AS e (id, organization_id, subject_type, subject_id, caused_by)
-    ), somebody_listens AS MATERIALIZED (
+    ), at_work AS MATERIALIZED (
         SELECT company.organization_id
         FROM (SELECT DISTINCT organization_id FROM event) AS company
         CROSS JOIN LATERAL (
             SELECT FROM automation_execution_logs run
-            WHERE run.organization_id = company.organization_id AND {_LISTENS}
+            WHERE run.organization_id = company.organization_id
+              AND run.status IN ('running', 'waiting')
             LIMIT 1
-        ) AS somebody
+        ) AS somebody_runs
     ), concerned AS MATERIALIZED (
         SELECT event.id, event.organization_id, event.caused_by, r.relative_type, r.relative_id,
                CASE WHEN event.subject_type IN ('client', 'sms') AND r.relative_type = 'client'
                      AND r.relative_id ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
                     THEN CAST(r.relative_id AS uuid) END AS client_id
-        FROM somebody_listens
+        FROM at_work
         JOIN event USING (organization_id)
         CROSS JOIN fixlify_relatives_of(
             event.organization_id, event.subject_type, event.subject_id

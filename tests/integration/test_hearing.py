@@ -136,8 +136,18 @@ class TestItsSubject:
         self, town: Town, run: UUID
     ) -> None:
         async with await Office.open(town.office.url, "Southwind") as other:
-            await other.add_job("J-2019")
+            theirs = Town(other, town.database)
+            their_run = await theirs.waits(ON_NEW_JOB, other.add_job)
             await other.write_status("J-2019", "cancelled")
+            assert await theirs.heard(their_run) == ["job_status_changed", "job_updated"]
+            assert theirs.teller.heard.keys() == {their_run}
+
+    async def test_a_job_whose_number_reads_like_a_client(self, town: Town, run: UUID) -> None:
+        """Ids are unique within their kind; companies choose those of jobs."""
+        client = str(town.office.newest_client_id)
+        await town.office.query("UPDATE automation_execution_logs SET client_id = NULL")
+        await town.office.query("UPDATE automation_execution_logs SET subject_id = %s", client)
+        await town.office.query("UPDATE clients SET email = 'ada@example.org'")
         assert await town.heard(run) == []
 
     async def test_a_status_that_is_written_again_is_no_news(self, town: Town, run: UUID) -> None:
