@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixlify.domain.rules import Cap, Channel, MessageClass, Rules, caps_that_bind, hold_for_cap
@@ -71,6 +71,7 @@ def test_the_zone_of_an_instant_changes_nothing() -> None:
 SECONDS = st.integers(0, 120).map(lambda count: timedelta(seconds=count))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), SECONDS.filter(bool), st.lists(SECONDS, max_size=8))
 def test_the_window_is_the_one_found_second_by_second(
     at_most: int, per: timedelta, ages: list[timedelta]

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fixlify.domain.rules import (
@@ -23,6 +23,9 @@ from fixlify.domain.rules import (
 )
 from fixlify.domain.rules.hours import SEARCHED
 from fixlify.domain.rules.spans import WEEKDAYS
+
+# A country's holidays take a moment when they are asked for the first time.
+lenient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SECOND = timedelta(seconds=1)
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,6 +72,7 @@ MOMENTS = st.builds(
 CLASSES = st.sampled_from(MessageClass)
 
 
+@lenient
 @given(RULES, CLASSES, MOMENTS, ZONES)
 @example(
     # The end falls into the gap of 8 March.
@@ -100,6 +104,7 @@ def test_a_hold_ends_where_nothing_holds_and_not_a_second_before(
     assert last.until == hold.until
 
 
+@lenient
 @given(RULES, CLASSES, MOMENTS, ZONES, st.floats(0, 1))
 def test_whoever_looks_again_meanwhile_hears_the_same_end(
     rules: Rules, message_class: MessageClass, now: datetime, zone: ZoneInfo, share: float
@@ -113,6 +118,7 @@ def test_whoever_looks_again_meanwhile_hears_the_same_end(
     assert again.until == hold.until
 
 
+@lenient
 @given(RULES, MOMENTS, ZONES)
 def test_what_holds_a_reminder_holds_an_offer_at_least_as_long(
     rules: Rules, now: datetime, zone: ZoneInfo
@@ -139,6 +145,7 @@ CHANNELS = st.sampled_from(["email", "sms"])
 AGES = st.integers(0, 72 * 60).map(lambda minutes: timedelta(minutes=minutes))
 
 
+@lenient
 @given(
     RULES,
     st.lists(CAPS, max_size=3),
