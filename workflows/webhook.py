@@ -23,8 +23,6 @@ ATTEMPT_RETRY = RetryPolicy(
     backoff_coefficient=3,
     maximum_interval=timedelta(hours=1),
 )
-# What failed a day ago is known by other means.
-DELIVERY_DEADLINE = timedelta(hours=24)
 
 RECORD_TIMEOUT = timedelta(seconds=15)
 RECORD_RETRY = RetryPolicy(
@@ -53,7 +51,7 @@ class WebhookDeliveryWorkflow:
             delivery,
             task_queue=queues.WEBHOOKS,
             start_to_close_timeout=ATTEMPT_TIMEOUT,
-            schedule_to_close_timeout=DELIVERY_DEADLINE,
+            schedule_to_close_timeout=delivery.give_up_after,
             retry_policy=ATTEMPT_RETRY,
             summary="failure webhook",
         )
@@ -64,7 +62,7 @@ class WebhookDeliveryWorkflow:
             WebhookActivities.abandon_delivery,
             AbandonedDelivery(
                 delivery=delivery,
-                reason="the delivery was cancelled" if is_cancelled else _reason(error),
+                reason="the delivery was cancelled" if is_cancelled else _reason(delivery, error),
                 now=workflow.now(),
                 is_cancelled=is_cancelled,
             ),
@@ -73,7 +71,7 @@ class WebhookDeliveryWorkflow:
         )
 
 
-def _reason(error: ActivityError) -> str:
+def _reason(delivery: WebhookDelivery, error: ActivityError) -> str:
     cause = error.cause
     while cause is not None and not isinstance(cause, ApplicationError):
         cause = cause.__cause__
@@ -81,4 +79,5 @@ def _reason(error: ActivityError) -> str:
         return cause.message
     told = f": {cause.message}" if isinstance(cause, ApplicationError) else ""
     # A database's errors go on for pages; people need what went wrong, not the statement.
-    return f"given up after {format_duration(DELIVERY_DEADLINE)}{told.partition(chr(10))[0]}"
+    first_line = told.partition("\n")[0]
+    return f"given up after {format_duration(delivery.give_up_after)}{first_line}"

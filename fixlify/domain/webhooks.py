@@ -57,10 +57,14 @@ class DeliveryStatus(StrEnum):
 
 
 class WebhookDelivery(Message):
-    """Which failed execution an organization is to be told of; input of its workflow."""
+    """Which failed execution an organization is to be told of; input of its workflow.
+
+    What failed a day ago is known by other means, so attempts end after ``give_up_after``.
+    """
 
     delivery_id: UUID
     organization_id: UUID
+    give_up_after: timedelta = timedelta(days=1)
 
 
 class AbandonedDelivery(Message):
