@@ -1,19 +1,25 @@
-"""fixlify executions: what automations did, and what they did not and why."""
+"""fixlify executions: see what automations did and did not, begin runs anew, and end them."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Final
-from uuid import UUID
 
 import click
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cli.cancel import cancel
 from cli.environment import web_ui_link
-from cli.organization import OpenOrganization, open_organization, organization_option
+from cli.execution_names import (
+    ExecutionIdType,
+    automation_option,
+    find_automation_named,
+    find_execution,
+    subject_option,
+)
+from cli.organization import open_organization, organization_option
 from cli.output import console, json_option, print_json
 from cli.parameters import DurationType
+from cli.redrive import redrive
 from cli.stories import (
     execution_document,
     print_executions,
@@ -21,41 +27,22 @@ from cli.stories import (
     print_story,
     story_document,
 )
-from fixlify.domain.errors import NotFoundError
 from fixlify.domain.runs import ExecutionStatus
-from fixlify.storage.automations import automation_names, find_automation_id, list_automations
-from fixlify.storage.history import (
-    ExecutionStory,
-    HistoryFilter,
-    PastExecution,
-    find_executions,
-    id_range,
-    list_executions,
-    tell_story,
-)
-from starter.definitions import no_such_automation
-
-# The beginning of several ids is answered with the ids it may mean, up to this many.
-_CANDIDATES: Final = 5
+from fixlify.storage.automations import list_automations
+from fixlify.storage.history import HistoryFilter, list_executions, tell_story
 
 
 @click.group()
 def executions() -> None:
-    """See what automations did, and what they did not and why."""
+    """See what automations did and did not, begin runs anew, and end them."""
 
 
 @executions.command(name="list")
 @click.option(
     "--status", type=click.Choice([each.value for each in ExecutionStatus]), help="Only these."
 )
-@click.option("--automation", metavar="NAME|ID", help="Only those of one automation.")
-@click.option(
-    "--job",
-    "--subject",
-    "subject",
-    metavar="ID",
-    help="Only those about one job, such as J-2019, or about another subject by its id.",
-)
+@automation_option
+@subject_option
 @click.option(
     "--since", type=DurationType(), metavar="2h", help="Only those of the last 30m, 2h, 7d …"
 )
@@ -79,7 +66,7 @@ def list_(
         async with open_organization(organization) as opened, opened.transaction() as connection:
             wanted = HistoryFilter(
                 status=ExecutionStatus(status) if status else None,
-                automation_id=await _automation_id(connection, automation),
+                automation_id=await find_automation_named(connection, automation),
                 subject_id=subject,
                 since=since,
             )
@@ -98,7 +85,7 @@ def list_(
 
 
 @executions.command()
-@click.argument("execution", metavar="ID")
+@click.argument("execution", metavar="ID", type=ExecutionIdType())
 @organization_option
 @json_option
 def show(execution: str, organization: str | None, as_json: bool) -> None:
@@ -106,14 +93,12 @@ def show(execution: str, organization: str | None, as_json: bool) -> None:
 
     ID is an execution's id, or its first six digits or more.
     """
-    try:
-        id_range(execution)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="ID") from None
 
     async def run() -> None:
         async with open_organization(organization) as opened:
-            story = await _story(opened, execution)
+            async with opened.transaction() as connection:
+                found = await find_execution(connection, opened, execution)
+                story = await tell_story(connection, found)
             link = (
                 web_ui_link(opened.settings, story.workflow_id, story.run_id)
                 if story.workflow_id
@@ -127,31 +112,5 @@ def show(execution: str, organization: str | None, as_json: bool) -> None:
     asyncio.run(run())
 
 
-async def _story(opened: OpenOrganization, id_or_prefix: str) -> ExecutionStory:
-    async with opened.transaction() as connection:
-        found = await find_executions(connection, id_or_prefix, _CANDIDATES + 1)
-        if len(found) == 1:
-            return await tell_story(connection, found[0])
-    if not found:
-        raise NotFoundError(
-            f"no execution of {opened.organization.name} begins with '{id_or_prefix}'; "
-            "`fixlify executions list` shows those there are"
-        )
-    raise NotFoundError(
-        f"several executions begin with '{id_or_prefix}'; give more of the id:\n"
-        + "\n".join(map(_candidate, found[:_CANDIDATES]))
-        + ("\n  …" if len(found) > _CANDIDATES else "")
-    )
-
-
-def _candidate(execution: PastExecution) -> str:
-    return f"  {execution.id}  {execution.status}  {execution.automation}"
-
-
-async def _automation_id(connection: AsyncConnection, name_or_id: str | None) -> UUID | None:
-    if name_or_id is None:
-        return None
-    automation_id = await find_automation_id(connection, name_or_id)
-    if automation_id is None:
-        raise no_such_automation(name_or_id, await automation_names(connection))
-    return automation_id
+executions.add_command(redrive)
+executions.add_command(cancel)
