@@ -54,7 +54,7 @@ class Started:
         return await Launcher(self.client, eager=False).launch(executions)
 
     def handle(self, of: PendingExecution) -> Any:
-        return self.client.get_workflow_handle(workflow_id(of.id))
+        return self.client.get_workflow_handle(workflow_id(of.id, of.redrives))
 
     async def close(self) -> None:
         for each in self.launched:
@@ -111,6 +111,17 @@ class TestOneWorkflow:
         assert await started.launch(one) == [one.id]
         again = await started.handle(one).describe()
         assert (again.run_id, again.status) == (ended.run_id, WorkflowExecutionStatus.TERMINATED)
+
+    async def test_each_redrive_has_a_workflow_of_its_own(self, started: Started) -> None:
+        """The one before has ended, and its id is taken for ever."""
+        one = execution()
+        await started.launch(one)
+        await started.handle(one).terminate()
+        again = replace(one, redrives=1)
+        assert await started.launch(again, again) == [one.id, one.id]
+        description = await started.handle(again).describe()
+        assert description.id == f"automation/{one.id}~1"
+        assert description.status is WorkflowExecutionStatus.RUNNING
 
     async def test_more_than_are_started_at_once(self, started: Started) -> None:
         many = [execution() for _ in range(50)]
