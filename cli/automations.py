@@ -20,6 +20,7 @@ from cli.automation_output import (
 )
 from cli.automation_switches import archive, disable, enable
 from cli.automation_versions import diff, print_version, print_versions, rollback
+from cli.backtest import backtest
 from cli.definition_files import ReadDefinitions, read_definitions
 from cli.main import USAGE
 from cli.organization import open_organization, organization_option
@@ -188,7 +189,7 @@ def show(
     asyncio.run(run())
 
 
-for _command in (diff, rollback, enable, disable, archive, simulate):
+for _command in (diff, rollback, enable, disable, archive, simulate, backtest):
     automations.add_command(_command)
 
 

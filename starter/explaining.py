@@ -48,7 +48,7 @@ def why_not_set_off(
 
     Nobody recorded it then: it is told from what the automations say today.
     """
-    event = _event(past, organization_id)
+    event = event_of(past, organization_id)
     if event is None:
         return []
     of_its_kind = TRIGGERS_BY_EVENT[event.type]
@@ -105,7 +105,8 @@ def _from_nothing(event: Event) -> Event:
     return event.model_copy(update={"data": {**event.data, "before": None}})
 
 
-def _event(past: PastEvent, organization_id: UUID) -> Event | None:
+def event_of(past: PastEvent, organization_id: UUID) -> Event | None:
+    """Return a recorded event as the relay reads it; None where nobody can."""
     if past.subject_id is None or past.occurred_at is None:
         return None
     try:

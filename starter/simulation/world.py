@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -57,7 +56,7 @@ class World:
     subject: Subject
     facts: Facts
     rules: Rules | str = field(default_factory=Rules)
-    refusals: Mapping[str, str | None] = field(default_factory=dict)
+    refusals: dict[str, str | None] = field(default_factory=dict)
     sent: list[SentMessage] = field(default_factory=list)
     owner: Owner | None = None
     worth: timedelta | None = None

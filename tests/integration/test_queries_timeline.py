@@ -116,7 +116,7 @@ TIMELINE: Final[dict[str, Reads]] = {
             **ITS_OWN,
             "after": 0,
             "last": 30_000,
-            "event_type": "job_created",
+            "event_type": "client_updated",
             "automation_id": None,
             "limit": 500,
         },
