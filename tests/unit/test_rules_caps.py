@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixlify.domain.rules import Cap, Channel, MessageClass, Rules, caps_that_bind, hold_for_cap
+from fixlify.domain.rules import (
+    Cap,
+    Channel,
+    MessageClass,
+    Rules,
+    Sent,
+    TimeSpan,
+    caps_that_bind,
+    hold_for_cap,
+    hold_for_rules,
+)
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -66,6 +77,23 @@ def test_the_zone_of_an_instant_changes_nothing() -> None:
     hold = hold_for_cap(TWO_A_DAY, elsewhere, NOON)
     assert hold is not None
     assert hold.until.tzinfo is UTC
+
+
+def test_a_cap_that_lets_go_at_night_leaves_the_message_to_the_quiet_hours() -> None:
+    quiet = TimeSpan.model_validate("21:00-08:00")
+    rules = Rules(quiet_hours=quiet, caps=(TWO_A_DAY,))
+    sent = [
+        Sent(NOON - age, "sms", MessageClass.TRANSACTIONAL) for age in (HOUR, 10 * HOUR, 30 * HOUR)
+    ]
+    utc = ZoneInfo("UTC")
+
+    hold = hold_for_rules(rules, "sms", MessageClass.TRANSACTIONAL, sent, NOON, utc)
+
+    assert hold == (
+        datetime(2026, 11, 27, 8, tzinfo=UTC),
+        "cap: 2 sms per 24h, then quiet hours 21:00-08:00 (UTC)",
+    )
+    assert hold_for_rules(rules, "email", MessageClass.TRANSACTIONAL, sent, NOON, utc) is None
 
 
 SECONDS = st.integers(0, 120).map(lambda count: timedelta(seconds=count))

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from fixlify.domain.problems import explain
-from fixlify.domain.rules import Cap, Holidays, RuleOverrides, Rules, TimeSpan, effective_rules
-from fixlify.domain.rules.model import contradiction
+from fixlify.domain.rules import (
+    Cap,
+    Holidays,
+    RuleOverrides,
+    Rules,
+    TimeSpan,
+    contradiction,
+    effective_rules,
+    parse_rules,
+)
+from fixlify.library import read_yaml
 
 EVERYTHING: dict[str, Any] = {
     "quiet_hours": {"from": "21:00", "to": "08:00"},
@@ -168,3 +181,32 @@ class TestWhatAnAutomationSaysForItself:
         )
         assert "cover all business hours" in str(contradiction(together))
         assert contradiction(own) is None
+
+
+class TestTheReference:
+    """What docs/rules.md shows is taken as it stands."""
+
+    PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    RULES, AUTOMATION = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+    def test_the_rules(self) -> None:
+        (document,) = read_yaml(self.RULES, "docs/rules.md")
+        rules = parse_rules("docs/rules.md", document)
+        assert all(getattr(rules, name) for name in Rules.model_fields)
+
+    def test_the_automation_that_says_otherwise(self) -> None:
+        (document,) = read_yaml(self.AUTOMATION, "docs/rules.md")
+        overrides = RuleOverrides.model_validate(document["rules"])
+        assert overrides.quiet_hours == "off"
+
+
+def test_the_holidays_are_not_loaded_until_a_country_is_named() -> None:
+    """They take a third of a second, which every command would wait for."""
+    code = (
+        "import sys, cli.rules, cli.automations; from fixlify.domain.rules import Rules; "
+        "Rules.model_validate({'holidays': {'dates': ['2026-12-24']}}); "
+        "print('holidays' in sys.modules); "
+        "Rules.model_validate({'holidays': {'country': 'US'}}); print('holidays' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["False", "True"]
