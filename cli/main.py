@@ -51,6 +51,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "cli.events:events", "Report what happened elsewhere, and see what was recorded."
         ),
         "keys": Entry("cli.keys:keys", "Let other programs report events over HTTP, or no longer."),
+        "webhooks": Entry(
+            "cli.webhooks:webhooks", "Say where failed runs are told; show the signing secret."
+        ),
         "stats": Entry("cli.stats:stats", "Show what automations did lately, and what waits now."),
         "stop": Entry("cli.stop:stop", "In an emergency: hold everything, losing nothing."),
         "resume": Entry("cli.resume:resume", "Lift a stop, and let go on what it held."),

@@ -14,6 +14,7 @@ from cli.checks.findings import Finding, Health, failed, ok, warning
 from cli.checks.rules import check_rules
 from cli.checks.standstill import check_standstill
 from cli.checks.triggers import check_triggers
+from cli.checks.webhooks import check_webhooks
 from cli.database import database_words
 from cli.output import elapsed
 from fixlify.storage.database import Role, libpq_url
@@ -158,6 +159,7 @@ async def _work(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Findi
     async for finding in check_standstill(connection):
         yield finding
     yield await check_rules(connection)
+    yield await check_webhooks(connection)
 
 
 async def _row(connection: psycopg.AsyncConnection[Any], query: str) -> tuple[Any, ...]:

@@ -33,6 +33,7 @@ from tests.integration.test_queries_rules import RULES
 from tests.integration.test_queries_sweeps import SWEEPS
 from tests.integration.test_queries_timeline import TIMELINE
 from tests.integration.test_queries_versions import VERSIONS
+from tests.integration.test_queries_webhooks import WEBHOOKS
 
 EXECUTION: Final = {"id": ROW, "organization_id": COMPANY}
 OUTCOME: Final = {
@@ -134,6 +135,10 @@ WITHOUT_PLAN: Final = {
     "rules._STORE": "an insert",
     "rehearsal._READ_ONLY": "a setting",
     "stops._STOP": "an insert",
+    "webhook_calls._BEGIN": "an insert",
+    "webhooks._MAKE_SECRET": "an insert",
+    "webhooks._ROTATE_SECRET": "an insert",
+    "webhooks._SET_FAILURE_URL": "an insert",
     "sweeps.audiences.NOTIFY": "a notification",
     "sweeps.audiences._RECORD": "an insert",
     "sweeps.pages.NOTIFY": "a notification",
@@ -201,6 +206,7 @@ def test_no_statement_is_forgotten() -> None:
             *ENGINE,
             *SWEEPS,
             *PEOPLE,
+            *WEBHOOKS,
             *RULES,
             *HEARING,
             *GATE,

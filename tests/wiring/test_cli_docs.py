@@ -14,7 +14,7 @@ from fixlify.settings import Settings
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 SECTIONS = dict(
-    re.findall(r"^##+ (fixlify [a-z ]+)\n(.*?)(?=^##|\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    re.findall(r"^##+ (fixlify [a-z -]+)\n(.*?)(?=^##|\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
 )
 
 
