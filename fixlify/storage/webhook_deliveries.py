@@ -148,12 +148,15 @@ _NOT_TAKEN: Final = text("""
 _LIST: Final = text("""
     SELECT d.id, d.execution_id, a.name AS automation, d.status, d.attempts, d.reason,
            d.created_at, d.finished_at
-    FROM webhook_deliveries d
+    FROM (
+        SELECT * FROM webhook_deliveries
+        WHERE organization_id = :organization_id
+        ORDER BY created_at DESC
+        LIMIT :limit
+    ) AS d
     JOIN automation_execution_logs e ON e.id = d.execution_id
     JOIN automation_workflows a ON a.id = e.automation_id
-    WHERE d.organization_id = :organization_id
     ORDER BY d.created_at DESC
-    LIMIT :limit
 """)
 
 
