@@ -113,7 +113,8 @@ class TestUpdating:
     """A step writes what it says, and nothing else."""
 
     async def test_the_record_of_the_run(self, acting: Acting, office: Office) -> None:
-        before = await office.add_job() and await job(office)
+        await office.add_job()
+        before = await job(office)
         request = await acting.request(
             "type: update_record, set: {status: reviewed, description: null, lead_source: Web}"
         )

@@ -261,7 +261,7 @@ class TestFinishing:
         [
             (ExecutionStatus.FAILED, {"queued": "failed", "sending": "unknown"}),
             (ExecutionStatus.CANCELLED, {"queued": "cancelled", "sending": "unknown"}),
-            (ExecutionStatus.COMPLETED, {"queued": "failed", "sending": "unknown"}),
+            (ExecutionStatus.COMPLETED, {"queued": "cancelled", "sending": "unknown"}),
         ],
     )
     async def test_open_messages_are_closed_and_others_left_alone(
