@@ -44,6 +44,12 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "rules": Entry(
             "cli.rules:rules", "Say when messages to clients may go, and how many; check it."
         ),
+        "consent": Entry(
+            "cli.consent:consent", "See what a client does not want; opt them out, or in again."
+        ),
+        "suppressions": Entry(
+            "cli.suppressions:suppressions", "See addresses that get nothing; add or remove one."
+        ),
         "schedules": Entry(
             "cli.schedules:schedules", "See when everything runs by itself; pause, resume, run it."
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -13,9 +13,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devstack.postgres import EmbeddedPostgres
-from fixlify.domain.runs import Ending, ExecutionStatus, MessageStatus, RunOutcome, SendReceipt
+from fixlify.domain.runs import Ending, ExecutionStatus, MessageStatus, SendReceipt
 from fixlify.storage.database import Database
-from fixlify.storage.executions import finish_execution
 from fixlify.storage.messages import (
     Channel,
     ClaimedMessage,
@@ -27,6 +26,7 @@ from fixlify.storage.messages import (
 )
 from tests.clones import delete_everything, new_database
 from tests.conftest import TEMPLATE
+from tests.ledger_book import ACTS, Book
 from tests.office import Office
 from tests.runs import add_execution, new_message
 
@@ -37,14 +37,6 @@ DONE = [
     MessageStatus.SUPPRESSED,
     MessageStatus.CANCELLED,
 ]
-Act = Callable[[Ledger], Awaitable[Any]]
-ACTS: dict[str, Act] = {
-    "claim": lambda ledger: ledger.claim(datetime.now(UTC)),
-    "accepted": lambda ledger: ledger.accepted("twilio", "SM1", 1),
-    "released": lambda ledger: ledger.released("busy", "20429"),
-    "refused": lambda ledger: ledger.refused("no such number", "21211"),
-    "lost": lambda ledger: ledger.lost("the connection broke"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,48 +51,6 @@ async def database_url(shared_database: str) -> str:
     """That database, with nothing in it."""
     await delete_everything(shared_database)
     return shared_database
-
-
-class Book:
-    """The ledger of one execution of one office."""
-
-    def __init__(self, database: Database, office: Office, execution_id: UUID) -> None:
-        self.database = database
-        self.office = office
-        self.execution_id = execution_id
-
-    async def enter(self, **fields: Any) -> UUID:
-        """Enter a text message to the client, or what *fields* make of it; return its id."""
-        message = new_message(self.office, self.execution_id, **fields)
-        async with self.database.statement() as connection:
-            await enter_messages(connection, self.execution_id, [message])
-        return message.id
-
-    async def act(self, message_id: UUID, act: Act, organization: UUID | None = None) -> Any:
-        """Do one thing to a message, in a transaction of its own."""
-        async with self.database.transaction() as connection:
-            ledger = Ledger(connection, message_id, organization or self.office.organization_id)
-            return await act(ledger)
-
-    async def claim(self, message_id: UUID) -> ClaimedMessage | SendReceipt:
-        result: ClaimedMessage | SendReceipt = await self.act(message_id, ACTS["claim"])
-        return result
-
-    async def row(self, message_id: UUID) -> dict[str, Any]:
-        (row,) = await self.office.query("SELECT * FROM messages WHERE id = %s", message_id)
-        return row
-
-    async def finish(self, status: ExecutionStatus) -> None:
-        async with self.database.statement() as connection:
-            await finish_execution(
-                connection,
-                RunOutcome(
-                    execution_id=self.execution_id,
-                    organization_id=self.office.organization_id,
-                    status=status,
-                    reason="that is how it went",
-                ),
-            )
 
 
 @pytest.fixture

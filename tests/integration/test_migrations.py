@@ -131,7 +131,8 @@ async def test_the_models_name_every_check_as_the_schema_does(database_url: str)
     for name, definition in checks:
         for status in expected[name].partition("(")[2].strip(")").split(", "):
             assert status in definition, name
-        assert definition.count("::text") == expected[name].count(",") + 1, name
+        if " IN (" in expected[name]:
+            assert definition.count("::text") == expected[name].count(",") + 1, name
 
 
 class TestOnAServerThatNeverSawUs:

@@ -127,6 +127,8 @@ WITHOUT_PLAN: Final = {
     "api_keys._CREATE": "an insert",
     "api_requests._STORE_RESPONSE": "an insert",
     "api_requests._TRY_LOCK_REQUEST": "a lock",
+    "consent._OPT_OUT": "an insert",
+    "consent._SUPPRESS": "an insert",
     "executions._INSERT": "an insert, and a look at the few stops",
     "executions._LOCK_SUBJECTS": "locks",
     "intake._INSERT": "an insert",

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from devstack.postgres import EmbeddedPostgres
+from fixlify.storage.database import Role
 from tests.explaining import (
     Reads,
     check_plan,
@@ -33,8 +34,33 @@ THE_TRUTH: Final = RUN | {
     "profiles_organization_id_id_key",
 }
 
+OF_A_CLIENT: Final = {
+    "organization_id": COMPANY,
+    "client_id": ROW,
+    "channel": "sms",
+    "message_class": None,
+    "at": None,
+}
+ADDRESS: Final = {
+    "organization_id": COMPANY,
+    "channel": "sms",
+    "address": "+12125550123",
+    "source": None,
+    "at": None,
+}
+
 GATE: Final[dict[str, Reads]] = {
     "permission._LOOK": Reads(EXECUTION, RUN),
+    "consent._OPT_IN": Reads(OF_A_CLIENT, {"client_opt_outs_once_key"}),
+    "consent._ALLOW_CHANNEL": Reads(OF_A_CLIENT, {CLIENT}, Role.APP),
+    "consent._OPT_OUTS": Reads(OF_A_CLIENT, {"client_opt_outs_once_key", CLIENT}, Role.APP),
+    "consent._RELEASE": Reads(ADDRESS, {"suppressions_pkey"}),
+    "consent._SUPPRESSIONS": Reads(
+        {"organization_id": COMPANY, "channels": ["sms"], "address": None, "limit": 100},
+        {"suppressions_pkey"},
+        Role.APP,
+    ),
+    "consent._INBOUND_TEXTS": Reads({"ids": [ROW]}, {"inbound_messages_pkey"}),
     "owners._FIND": Reads({"organization_id": COMPANY}, {"profiles_organization_id_id_key"}),
     "messages.entering._ENTER": Reads(
         {"rows": "[]", "execution_id": ROW, "step_ids": ["text"]},

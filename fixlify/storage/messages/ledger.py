@@ -54,12 +54,17 @@ _WAITING = (MessageStatus.QUEUED, MessageStatus.HELD)
 async def claim_message(
     database: Database, message_id: UUID, organization_id: UUID, now: datetime
 ) -> ClaimedMessage | SendReceipt:
-    """Claim a message as ``Ledger.claim`` does, in a transaction of its own.
+    """Claim a message as ``Ledger.claim`` does: in one statement, or in a transaction.
 
     What a stop or a pause holds is held only while that is still to be lifted: a resume that
     looked for held messages just before this commit has not seen this one, and nobody would
     wake its run.
     """
+    # Most messages: nothing to weigh, so nothing that BEGIN and COMMIT would hold together.
+    async with database.statement() as connection:
+        taken = await Ledger(connection, message_id, organization_id).take(now)
+    if taken is not None:
+        return taken
     while True:
         async with database.transaction() as connection:
             claim = await Ledger(connection, message_id, organization_id).claim(now)
@@ -104,15 +109,24 @@ class Ledger:
         """
         weighed = False
         while True:
-            row = await self._connection.execute(
-                CLAIM, {**self._key, "now": now, "weighed": weighed}
-            )
-            if (taken := row.mappings().one_or_none()) is not None:
-                return ClaimedMessage(**taken)
+            if (taken := await self.take(now, weighed=weighed)) is not None:
+                return taken
             # What forbade it may be over by the time it is asked for: then it is tried again.
             if (declined := await self._decline(now)) is not None:
                 return declined
             weighed = True
+
+    async def take(self, now: datetime, *, weighed: bool = False) -> ClaimedMessage | None:
+        """Take the message in one statement if nothing forbids it; return None else.
+
+        Args:
+            now: As in ``claim``.
+            weighed: Whether the exit condition and the rules allow it, in this transaction;
+                unless they do, only a message that has neither is taken.
+        """
+        row = await self._connection.execute(CLAIM, {**self._key, "now": now, "weighed": weighed})
+        taken = row.mappings().one_or_none()
+        return None if taken is None else ClaimedMessage(**taken)
 
     async def is_stopped(self) -> bool:
         """Whether a stop or a pause stands that holds the message."""

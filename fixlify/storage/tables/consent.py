@@ -53,7 +53,11 @@ class SuppressionRow(Table):
     """An address that gets nothing, whoever it belongs to."""
 
     __tablename__ = "suppressions"
-    __table_args__ = (CheckConstraint("channel IN ('email', 'sms')", name="channel"),)
+    __table_args__ = (
+        CheckConstraint("channel IN ('email', 'sms')", name="channel"),
+        # One that is written otherwise would suppress nothing, and nobody would know.
+        CheckConstraint("address = lower(address)", name="address"),
+    )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     channel: Mapped[str] = mapped_column(primary_key=True)

@@ -36,7 +36,7 @@ GRANT INSERT, UPDATE, DELETE ON automation_rules, client_opt_outs, suppressions 
 GRANT INSERT, UPDATE, DELETE ON automation_signals TO fixlify_engine;
 GRANT INSERT ON automation_decisions TO fixlify_engine;
 GRANT INSERT, UPDATE, DELETE ON automation_actions TO fixlify_engine;
-GRANT INSERT, DELETE ON client_opt_outs, suppressions TO fixlify_engine;
+GRANT INSERT, UPDATE, DELETE ON client_opt_outs, suppressions TO fixlify_engine;
 GRANT INSERT, UPDATE ON webhook_settings, webhook_deliveries TO fixlify_engine;
 -- A redrive forgets the steps that are to be done again.
 GRANT DELETE ON automation_step_logs TO fixlify_engine;

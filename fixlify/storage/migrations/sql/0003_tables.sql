@@ -117,6 +117,7 @@ CREATE TABLE suppressions (
     created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT suppressions_pkey PRIMARY KEY (organization_id, channel, address),
     CONSTRAINT suppressions_channel_check CHECK (channel IN ('email', 'sms')),
+    CONSTRAINT suppressions_address_check CHECK (address = lower(address)),
     CONSTRAINT suppressions_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations (id)
 );
 
