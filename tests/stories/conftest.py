@@ -19,6 +19,7 @@ from devstack.sms import SmsCatcher
 from fixlify import temporal
 from tests.engine import Engine, running_engine
 from tests.office import Office
+from tests.stories.waiting import WaitingRoom
 
 
 @pytest.fixture(params=[1000, 0], ids=["cached", "replaying-every-task"])
@@ -62,3 +63,13 @@ async def patient_engine(
     """The engine on the server that skips time; ``settled`` makes it skip."""
     async with running_engine(office, time_machine.client, mail, phone) as engine:
         yield engine
+
+
+@pytest.fixture
+async def room(
+    office: Office, patient_engine: Engine, time_machine: WorkflowEnvironment
+) -> AsyncIterator[WaitingRoom]:
+    """The company and its engine, for stories about waiting."""
+    room = WaitingRoom(office, patient_engine, time_machine)
+    yield room
+    await room.close()
