@@ -220,6 +220,25 @@ async def test_who_does_not_want_it_or_has_no_address_is_counted_apart(
     assert found["sent"] == {}
 
 
+async def test_a_suppressed_address_is_counted_as_skipped(
+    command_line: CommandLine, office: Office, tmp_path: Path
+) -> None:
+    await office.insert(
+        "suppressions",
+        organization_id=office.organization_id,
+        channel="sms",
+        address="+12125550123",
+        reason="blocked",
+        source="twilio",
+    )
+    await office.add_job("J-1")
+    await office.query("DELETE FROM automation_events")
+    await happen(office, "J-1", NOON)
+    found = await counted(command_line, tmp_path, THANKS)
+    assert found["skipped"] == {"the address is suppressed: blocked": 1}
+    assert found["sent"] == {}
+
+
 async def test_a_subject_that_is_gone_is_counted_apart(
     command_line: CommandLine, office: Office, tmp_path: Path
 ) -> None:

@@ -120,7 +120,7 @@ TIMELINE: Final[dict[str, Reads]] = {
             "automation_id": None,
             "limit": 500,
         },
-        {"automation_events_organization_id_id_idx"},
+        {"automation_events_organization_id_id_idx|automation_events_subject_idx"},
     ),
 }
 
