@@ -51,7 +51,7 @@ WRITABLE: Final = {
 ENGINE_WRITABLE: Final = {
     "automation_events": {"INSERT"},
     "automation_execution_logs": {"INSERT", "UPDATE"},
-    "automation_step_logs": {"INSERT", "UPDATE"},
+    "automation_step_logs": _EVERYTHING,
     "messages": {"INSERT", "UPDATE"},
     "automation_schedules": _EVERYTHING,
     "automation_schedule_runs": {"INSERT", "UPDATE"},
