@@ -144,10 +144,12 @@ def _sentences(
         else:
             lines.append(f"{runs} {'goes' if one else 'go'} on.")
     if unheard:
-        who = (
-            "one run notices by itself" if unheard == 1 else f"{unheard} runs notice by themselves"
+        why = problem or "Not every run heard it"
+        lines.append(
+            f"{why}: one run notices when it looks next."
+            if unheard == 1
+            else f"{why}: {unheard} runs notice when they look next."
         )
-        lines.append(f"{problem or 'Not every run heard it'}: {who} when they look next.")
     return lines
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.runs import ExecutionStatus, MessageStatus, StepStatus
+from fixlify.domain.steps import every_step
 from fixlify.storage.tables import AutomationRow, ExecutionRow
 
 SHORTEST_PREFIX: Final = 6
@@ -210,7 +211,7 @@ async def tell_story(connection: AsyncConnection, execution: PastExecution) -> E
     done = {row["step_id"]: row for row in (await connection.execute(_STEPS, key)).mappings()}
     messages = (await connection.execute(_MESSAGES, key)).mappings()
     pinned = PinnedDefinition.model_validate(details["pinned"])
-    places = {str(step.id): place for place, step in enumerate(pinned.definition.steps)}
+    places = {str(step.id): place for place, step in enumerate(every_step(pinned.definition.steps))}
     return ExecutionStory(
         execution=execution,
         trigger_data=details["trigger_data"],
@@ -250,6 +251,6 @@ def _steps(pinned: PinnedDefinition, done: Mapping[str, Any]) -> tuple[PastStep,
             reason=row["reason"] if row else None,
             completed_at=row["completed_at"] if row else None,
         )
-        for step in pinned.definition.steps
+        for step in every_step(pinned.definition.steps)
         for row in [done.get(str(step.id))]
     )

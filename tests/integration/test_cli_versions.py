@@ -236,7 +236,7 @@ async def test_without_temporal_the_runs_notice_by_themselves(
     assert said.lines == [
         "Thanks is archived.",
         "1 run under way ends as cancelled.",
-        "Temporal does not answer at 127.0.0.1:1: one run notices by itself when they look next.",
+        "Temporal does not answer at 127.0.0.1:1: one run notices when it looks next.",
     ]
     assert (await paused_runs(office))[0] == "archived"
 
@@ -336,3 +336,23 @@ steps:
     for unsaid in ("enabled: true", "on_error: continue", "then: []", "null"):
         assert unsaid not in shown.out
     assert "  - id: wait_until-1\n    type: wait_until\n" in shown.out
+
+
+async def test_a_run_shows_the_steps_of_its_branches_too(
+    office: Office, command_line: CommandLine
+) -> None:
+    execution = await add_execution(office, "completed")
+    branched = FIRST.replace(
+        "  - {id: text",
+        "  - id: large\n"
+        "    type: branch\n"
+        "    if: {field: job.total, operator: greater_than, value: 1}\n"
+        "    then: [{id: inside, type: exit}]\n"
+        "  - {id: text",
+    )
+    applied = await office.apply(branched)
+    await office.query(
+        "UPDATE automation_execution_logs SET automation_version = %s", applied.automation.version
+    )
+    said = await command_line.run("executions", "show", str(execution), "--json")
+    assert [step["id"] for step in said.document["steps"]] == ["large", "inside", "text"]
