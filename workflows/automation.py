@@ -360,12 +360,14 @@ class AutomationWorkflow:
             released = self._memory.releases > releases
             if not self._is_over and (self._anchor is not None or (told and not released)):
                 view = await self._look(self._anchor or step)
-                if view.ending is not None or view.late is not None:
-                    return view.late
-                if self._anchor is not None:
+                if view.ending is not None:
+                    return None
+                if self._anchor is not None and self._has_moved(self._anchor, view):
+                    # The visit was moved while its reminder was held.
+                    if view.late is not None:
+                        return view.late
                     self._hang_on(self._anchor, view)
                     if view.until is not None and view.until > workflow.now():
-                        # The visit was moved while its reminder was held.
                         try_at = view.until
                         continue
             if released or self._is_over or workflow.now() >= try_at:
@@ -414,6 +416,12 @@ class AutomationWorkflow:
         """Let what is sent from here on hang on the moment of *step*, or on none."""
         self._anchor = step
         self._good_until = view.good_until if view is not None else None
+        if step is not None and view is not None and view.until is not None:
+            self._memory.deadlines[step.id] = view.until
+
+    def _has_moved(self, step: PlannedStep, view: View) -> bool:
+        """Whether the moment of *step* is another than the one the run came on time for."""
+        return view.until != self._memory.deadlines.get(step.id)
 
     @property
     def _is_over(self) -> bool:
