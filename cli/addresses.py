@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 import click
@@ -13,6 +14,14 @@ from fixlify.domain.events import SubjectType
 from fixlify.domain.facts import Subject
 from fixlify.storage.facts import load_facts
 from fixlify.storage.messages import Channel
+
+CHANNELS: Final = click.Choice([channel.value for channel in Channel])
+"""The values of ``--channel``; ``as_channel`` makes one of ours of each."""
+
+
+def as_channel(_: click.Context, __: click.Parameter, value: str | None) -> Channel | None:
+    """Return the channel of that name, for ``callback``."""
+    return None if value is None else Channel(value)
 
 
 async def region_of(connection: AsyncConnection, organization_id: UUID) -> str | None:

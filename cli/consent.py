@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cli.addresses import region_of
+from cli.addresses import CHANNELS, as_channel, region_of
 from cli.clients import find_client
 from cli.listing import Column, Line, print_listing
 from cli.organization import open_organization, organization_option
@@ -50,14 +50,16 @@ def _what_options(command: _Command) -> _Command:
     """Add CLIENT, ``--channel`` and ``--class``."""
     channel = click.option(
         "--channel",
-        type=click.Choice(list(Channel)),
+        type=CHANNELS,
+        callback=as_channel,
         required=True,
         help="Of which messages.",
     )
     message_class = click.option(
         "--class",
         "message_class",
-        type=click.Choice(list(MessageClass)),
+        type=click.Choice([each.value for each in MessageClass]),
+        callback=lambda _, __, value: value and MessageClass(value),
         help="Of that class only; all of the channel unless given.",
     )
     return click.argument("client")(channel(message_class(command)))

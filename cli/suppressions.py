@@ -8,7 +8,7 @@ from typing import Final
 import click
 from rich.text import Text
 
-from cli.addresses import read_address
+from cli.addresses import CHANNELS, as_channel, read_address
 from cli.consent import suppression_document
 from cli.listing import Column, Line, print_listing
 from cli.organization import open_organization, organization_option
@@ -27,7 +27,10 @@ _COLUMNS: Final = (
     Column("SINCE"),
 )
 _CHANNEL = click.option(
-    "--channel", type=click.Choice(list(Channel)), help="Which; told by the address unless given."
+    "--channel",
+    type=CHANNELS,
+    callback=as_channel,
+    help="Which; told by the address unless given.",
 )
 
 
@@ -37,7 +40,7 @@ def suppressions() -> None:
 
 
 @suppressions.command(name="list")
-@click.option("--channel", type=click.Choice(list(Channel)), help="Of one channel only.")
+@click.option("--channel", type=CHANNELS, callback=as_channel, help="Of one channel only.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many."
 )
