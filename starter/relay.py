@@ -41,6 +41,7 @@ from fixlify.storage.signals import (
     undelivered_signals,
 )
 from starter.matching import Match, decide, find_matches
+from starter.optouts import apply_opt_out_words
 
 BATCH: Final = 100
 # How much of what was left behind, or held by a stop, is launched before the next look at what
@@ -164,6 +165,11 @@ class Relay:
     async def _match_together(
         self, connection: AsyncConnection, events: Sequence[Event]
     ) -> _Relayed:
+        """Take down who opted out, and then what *events* set off."""
+        await apply_opt_out_words(connection, events)
+        return await self._match_all(connection, events)
+
+    async def _match_all(self, connection: AsyncConnection, events: Sequence[Event]) -> _Relayed:
         """Insert the executions of *events*, and what runs under way are to hear of them."""
         matches, unreadable = await self._match(connection, events)
         decided = await self._decide(connection, matches)
@@ -186,8 +192,11 @@ class Relay:
         relayed = _Relayed()
         for event in events:
             try:
+                # Of its own: who opted out has, whatever becomes of the rest.
                 async with connection.begin_nested():
-                    single = await self._match_together(connection, [event])
+                    await apply_opt_out_words(connection, [event])
+                async with connection.begin_nested():
+                    single = await self._match_all(connection, [event])
             except Exception as error:
                 if not blames_the_data(error):
                     raise

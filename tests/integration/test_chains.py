@@ -228,7 +228,9 @@ class TestLoops:
         reason = (await newest(office))["reason"]
         assert "Secret" not in reason
         assert str(secret.id) in reason
+        known, theirs = (office.organization_id, ours.id), (office.organization_id, secret.id)
         async with engine_database.statement() as connection:
+            assert await names_in_chains(connection, [known, theirs]) == {known: "Book a follow-up"}
             assert await names_in_chains(connection, []) == {}
 
 

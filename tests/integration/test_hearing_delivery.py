@@ -23,7 +23,7 @@ from fixlify.domain.runs import Heard
 from fixlify.storage.database import Database, Role
 from fixlify.storage.executions import PendingExecution, begin_execution
 from fixlify.storage.listen import EventSignal
-from fixlify.storage.signals import Hearing
+from fixlify.storage.signals import Hearing, mark_delivered
 from starter.hearing import Teller
 from starter.launch import Launcher
 from starter.relay import SETTLED, Relay
@@ -168,7 +168,12 @@ class TestOnce:
         assert all(await signals(office))
 
     async def test_two_sweeps_at_once_mark_once(
-        self, office: Office, relay: Relay, teller: RecordingTeller, run: UUID
+        self,
+        office: Office,
+        engine_database: Database,
+        relay: Relay,
+        teller: RecordingTeller,
+        run: UUID,
     ) -> None:
         """Both may tell, and the run knows what it heard; the first mark stands."""
         teller.away = True
@@ -178,7 +183,8 @@ class TestOnce:
         teller.away = False
         await asyncio.gather(relay.tell_left_behind(), relay.tell_left_behind())
         marked = await office.query("SELECT delivered_at FROM automation_signals")
-        await relay.tell_left_behind()
+        async with engine_database.statement() as connection:
+            await mark_delivered(connection, teller.told)
         assert marked == await office.query("SELECT delivered_at FROM automation_signals")
         assert len(set(teller.heard[run])) == 2
 
@@ -202,6 +208,30 @@ class TestOnce:
         outcomes = {event["subject_id"]: event["outcome"] for event in await office.events()}
         assert outcomes["J-666"].startswith("failed: DivisionByZero")
         assert len(teller.heard[run]) == 2
+
+
+class TestWords:
+    """Who texts STOP has opted out with the commit that relays it, whatever fails beside it."""
+
+    @pytest.mark.parametrize("spoilt", [False, True])
+    async def test_a_client_texts_stop(
+        self, office: Office, relay: Relay, run: UUID, spoilt: bool
+    ) -> None:
+        if spoilt:
+            await office.query("""
+                CREATE OR REPLACE FUNCTION fixlify_relatives_of(
+                    organization uuid, subject_type text, subject_id text
+                ) RETURNS TABLE (relative_type text, relative_id text) LANGUAGE plpgsql STABLE
+                AS $$ BEGIN RAISE division_by_zero; END $$
+            """)
+        await office.add_inbound_message("STOP", client_id=office.newest_client_id)
+        await relay_everything(relay)
+        [event] = [e for e in await office.events() if e["event_type"] == "sms_received"]
+        assert event["outcome"].startswith("failed") is spoilt
+        assert (
+            len(await office.query("SELECT channel FROM client_opt_outs WHERE channel = 'sms'"))
+            == 1
+        )
 
 
 class TestSignals:
@@ -261,7 +291,7 @@ class TestSignals:
         self, temporal_client: Client, started: WorkflowHandle[Any, Any]
     ) -> None:
         """What Temporal will never take is given up; it must not block the sweep for ever."""
-        refused = replace(self.of(started, 7), workflow_id="x" * 5_000)
+        refused = replace(self.of(started, 7), workflow_id="")
         fine = self.of(started, 7)
         assert await Teller(temporal_client).tell([refused, fine]) == [refused, fine]
         assert await self.heard(temporal_client, started) == [(7,)]

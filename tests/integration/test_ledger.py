@@ -246,6 +246,16 @@ class TestTheLastLook:
             assert (claim.reason or "").startswith("too late: worth nothing after 20")
             assert await book.claim(message) == claim
 
+    async def test_what_somebody_did_limits_no_message(self, book: Book) -> None:
+        """How long ago it may have happened is asked when the run begins, and not again."""
+        message = await book.enter()
+        await book.office.query(
+            "UPDATE automation_execution_logs SET occurrence_key = 'event/1',"
+            " good_until = occurred_at + interval '3 days'"
+        )
+        await book.office.query("UPDATE messages SET created_at = now() - interval '4 days'")
+        assert isinstance(await book.claim(message), ClaimedMessage)
+
     async def test_an_automation_that_was_edited_still_sends_what_it_began(
         self, book: Book
     ) -> None:
