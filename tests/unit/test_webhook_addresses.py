@@ -160,7 +160,15 @@ def test_no_address_of_a_machine_or_a_private_network_is_public(address: str) ->
 
 
 @pytest.mark.parametrize(
-    "address", ["8.8.8.8", "100.63.255.255", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
+    "address",
+    [
+        "8.8.8.8",
+        "100.63.255.255",
+        "172.32.0.1",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+    ],
 )
 def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert is_public(ip_address(address))
