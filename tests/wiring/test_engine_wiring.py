@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import workflows
+from activities.actions import ActionActivities
+from activities.decisions import DecisionActivities
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
@@ -25,12 +27,16 @@ from worker.workers import WORKFLOWS, build_workers
 ROOT = Path(__file__).parent.parent.parent
 ACTIVITIES = (
     ExecutionActivities,
+    DecisionActivities,
+    ActionActivities,
     RenderingActivities,
     EmailActivities,
     SmsActivities,
     SweepActivities,
     WebhookActivities,
 )
+# What the stories are told with.
+PARTS_OF_WORKFLOWS = {"calls", "memory"}
 
 
 def _types(union: Any) -> set[str]:
@@ -51,7 +57,8 @@ def test_every_workflow_file_is_registered() -> None:
     """One file per business act; a file nobody registered would never run."""
     folder = Path(workflows.__file__).parent
     files = {file.stem for file in folder.glob("*.py")} - {"__init__"}
-    assert {workflow.__module__.removeprefix("workflows.") for workflow in WORKFLOWS} == files
+    registered = {workflow.__module__.removeprefix("workflows.") for workflow in WORKFLOWS}
+    assert registered == files - PARTS_OF_WORKFLOWS
 
 
 async def test_every_activity_is_registered_and_every_queue_has_a_worker(
