@@ -76,7 +76,7 @@ GATE: Final[dict[str, Reads]] = {
     ),
     "messages.claims.LOOK": Reads(MESSAGE, THE_TRUTH),
     "messages.gate._SENT": Reads(
-        {"organization_id": COMPANY, "client": ROW, "since": NOW - timedelta(days=1), "id": ROW},
+        {"organization_id": COMPANY, "client": ROW, "since": NOW - timedelta(days=1)},
         {"messages_recipient_idx"},
         bounds={"sending_at >"},
     ),

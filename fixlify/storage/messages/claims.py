@@ -67,7 +67,7 @@ CLAIM: Final = text(f"""
 """)  # noqa: S608 - constants
 
 LOOK: Final = text(f"""
-    SELECT {TOLD_OF_RUN}, m.status, m.reason, m.id AS message_id, m.step_id, m.channel,
+    SELECT {TOLD_OF_RUN}, m.status, m.reason, m.step_id, m.channel,
            m.message_class, m.recipient_kind, m.recipient_id,
            {_SAME_PERSON} AS same_person, {_ADDRESS_REMOVED} AS address_removed,
            {REFUSAL} AS refusal, {_WORTH_UNTIL} AS worth_until,

@@ -53,12 +53,12 @@ _COUNT_ALONE: Final = text("""
     )
 """)
 
-# One that nobody knows the fate of may have arrived.
+# One that nobody knows the fate of may have arrived. The message itself waits, and is not counted.
 _SENT: Final = text("""
     SELECT sending_at, channel, message_class FROM messages
     WHERE organization_id = :organization_id AND recipient_id = :client
       AND recipient_kind = 'client' AND sending_at > :since
-      AND status IN ('sending', 'sent', 'unknown') AND id <> :id
+      AND status IN ('sending', 'sent', 'unknown')
 """)
 
 
@@ -131,7 +131,7 @@ async def _count(
     client = {"organization_id": told["organization_id"], "client": told["recipient_id"]}
     await connection.execute(_COUNT_ALONE, client)
     since = now - max(cap.per for cap in caps)
-    rows = await connection.execute(_SENT, {**client, "since": since, "id": told["message_id"]})
+    rows = await connection.execute(_SENT, {**client, "since": since})
     sent = [(row.sending_at, row.channel, MessageClass(row.message_class)) for row in rows]
     holds = (
         hold_for_cap(cap, [at for at, *kind in sent if cap.counts(*kind)], now) for cap in caps
