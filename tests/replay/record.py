@@ -7,17 +7,20 @@ company. Histories of released code are never deleted: runs like them may still 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
 
 from devstack.mail import MailCatcher
 from devstack.postgres import EmbeddedPostgres
@@ -26,17 +29,26 @@ from devstack.temporal_server import EmbeddedTemporal
 from fixlify import temporal
 from fixlify.domain import queues
 from fixlify.domain.sweeps import Sweep, SweepKind
+from fixlify.domain.webhooks import WebhookDelivery, delivery_workflow_id
+from fixlify.storage.database import Database, Role
 from fixlify.storage.migrations import migrate
+from fixlify.storage.webhooks import set_failure_url
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
+from tests.receiving import Receiver
+from tests.replay.delivering import DELIVERY_SCENARIOS, DeliveryScenario
 from tests.replay.scenarios import SCENARIOS, SWEEP_SCENARIOS, Scenario, SweepScenario
+from tests.replay.stepping import STEP_SCENARIOS, StepScenario
+from tests.stories.waiting import WaitingRoom
 from tests.sweeping import add_invoice
 from workflows.automation import AutomationWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.webhook import WebhookDeliveryWorkflow
 
 ROOT = Path(__file__).parent.parent.parent
 HISTORIES = Path(__file__).parent / "histories"
 
+Handle = WorkflowHandle[Any, Any]
 
 _OVERDUE = """
 name: Overdue
@@ -45,11 +57,29 @@ steps: [{type: send_email, subject: Late, text: Please pay.}]
 """
 
 
-async def record_all(names: Collection[str] = (), folder: Path = HISTORIES) -> None:
-    """Run the scenarios of these *names*, or all, and write their histories below *folder*.
+_FAILS = """
+name: Fails
+trigger: {type: job_completed}
+steps: [{type: send_email, subject: Done, text: Thank you.}]
+"""
 
-    Each replaces its last recording.
+AnyScenario = Scenario | StepScenario | SweepScenario | DeliveryScenario
+EVERY_SCENARIO: Mapping[str, AnyScenario] = {
+    **SCENARIOS,
+    **STEP_SCENARIOS,
+    **SWEEP_SCENARIOS,
+    **DELIVERY_SCENARIOS,
+}
+
+
+async def record_all(names: Collection[str] = (), folder: Path = HISTORIES) -> None:
+    """Run the scenarios of these *names* and write their histories below *folder*.
+
+    Each replaces its last recording. Without names it is those that have none yet.
     """
+    if unknown := sorted(set(names) - set(EVERY_SCENARIO)):
+        raise SystemExit(f"no such scenario: {', '.join(unknown)}")
+    chosen = names or [name for name in EVERY_SCENARIO if not (folder / f"{name}.json").exists()]
     with tempfile.TemporaryDirectory(prefix="fixlify-record-") as temporary:
         home = Path(temporary)
         async with (
@@ -59,25 +89,36 @@ async def record_all(names: Collection[str] = (), folder: Path = HISTORIES) -> N
             SmsCatcher() as phone,
         ):
             client = await temporal.connect(server.address, "default")
-            scenarios: dict[str, Scenario | SweepScenario] = {**SCENARIOS, **SWEEP_SCENARIOS}
-            for name, scenario in scenarios.items():
-                if names and name not in names:
-                    continue
+            for name in chosen:
                 url = await _new_database(postgres, name)
                 async with (
                     await Office.open(url) as office,
-                    running_engine(office, client, mail, phone) as engine,
+                    Receiver() as receiver,
+                    running_engine(office, client, mail, phone, webhooks=receiver.url) as engine,
                 ):
-                    history = await (
-                        record(scenario, office, engine)
-                        if isinstance(scenario, Scenario)
-                        else record_sweep(scenario, office, engine)
-                    )
-                await asyncio.to_thread(_write, folder / f"{name}.json", history)
+                    handle = await _play(EVERY_SCENARIO[name], office, engine, receiver)
+                    histories = await _histories(engine, handle)
+                await asyncio.to_thread(_write, folder, name, histories)
 
 
-async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
-    """Play *scenario* and return its workflow's history as JSON."""
+async def _play(
+    scenario: AnyScenario, office: Office, engine: Engine, receiver: Receiver
+) -> Handle:
+    """Play *scenario* to its end and return the handle of its workflow."""
+    match scenario:
+        case Scenario():
+            return await play(scenario, office, engine)
+        case StepScenario():
+            receiver.replies += scenario.replies
+            return await play_steps(scenario, office, engine)
+        case SweepScenario():
+            return await play_sweep(scenario, office, engine)
+        case DeliveryScenario():
+            return await play_delivery(scenario, office, engine, receiver)
+
+
+async def play(scenario: Scenario, office: Office, engine: Engine) -> Handle:
+    """Let a job be completed, and do to its run what *scenario* says."""
     await office.apply(scenario.automation)
     client_id = await office.add_client(**scenario.client)
     job_id = await office.add_job(client_id=client_id)
@@ -95,14 +136,30 @@ async def record(scenario: Scenario, office: Office, engine: Engine) -> str:
     elif scenario.stopped:
         await office.query("DELETE FROM automation_stops")
         await handle.signal(AutomationWorkflow.release)
-    # Endings are told apart by the recorded status, which every one of them writes.
-    with suppress(WorkflowFailureError):
-        await handle.result()
+    await _ended(handle)
+    _expect(scenario, (await office.executions())[0])
+    return handle
+
+
+async def play_steps(scenario: StepScenario, office: Office, engine: Engine) -> Handle:
+    """Let a visit be scheduled, and do to its run what *scenario* says."""
+    room = WaitingRoom(office, engine, WorkflowEnvironment.from_client(engine.client))
+    await scenario.prepare(room)
+    columns: dict[str, Any] = {
+        "client_id": await office.add_client(**scenario.client),
+        **scenario.job,
+    }
+    if scenario.visit_in is not None:
+        columns["schedule_start"] = datetime.now(UTC) + scenario.visit_in
+    await room.begin(scenario.automation, **columns)
     (execution,) = await office.executions()
-    if execution["status"] != scenario.expected_status:
-        raise AssertionError(f"{execution['status']}, not {scenario.expected_status}: {execution}")
-    history = await handle.fetch_history()
-    return history.to_json()
+    await scenario.play(room, engine.handle(execution["id"]))
+    # A run that was redriven goes on as another workflow.
+    (execution,) = await office.executions()
+    handle = engine.handle(execution["id"], execution["redrives"])
+    await _ended(handle)
+    _expect(scenario, (await office.executions())[0])
+    return handle
 
 
 async def _waits_for(office: Office, *words: str) -> bool:
@@ -110,8 +167,8 @@ async def _waits_for(office: Office, *words: str) -> bool:
     return all(each in (execution["waiting_for"] or "") for each in words)
 
 
-async def record_sweep(scenario: SweepScenario, office: Office, engine: Engine) -> str:
-    """Sweep as *scenario* says and return the workflow's history as JSON."""
+async def play_sweep(scenario: SweepScenario, office: Office, engine: Engine) -> Handle:
+    """Sweep as *scenario* says."""
     await office.query("UPDATE organizations SET time_zone = %s", scenario.time_zone)
     await office.apply(_OVERDUE)
     today = datetime.now(ZoneInfo("America/New_York")).date()
@@ -139,19 +196,86 @@ async def record_sweep(scenario: SweepScenario, office: Office, engine: Engine) 
 
         await eventually(was_tried)
         await (office.query(scenario.mended) if scenario.mended else handle.cancel())
+    await _ended(handle)
+    _expect(scenario, (await office.query("SELECT * FROM automation_schedule_runs"))[0])
+    return handle
+
+
+async def play_delivery(
+    scenario: DeliveryScenario, office: Office, engine: Engine, receiver: Receiver
+) -> Handle:
+    """Let a run fail, and tell of it as *scenario* says."""
+    receiver.replies += scenario.replies
+    receiver.otherwise = scenario.otherwise or receiver.otherwise
+    await office.apply(_FAILS)
+    database = Database(office.url, Role.ENGINE, pool_size=1)
+    try:
+        async with database.statement() as connection:
+            await set_failure_url(connection, office.organization_id, "https://ada.example.com/")
+    finally:
+        await database.close()
+    job_id = await office.add_job(client_id=await office.add_client(email=None))
+    await office.write_status(job_id, "completed")
+    await engine.settled()
+    if scenario.disabled:
+        await office.query("UPDATE webhook_settings SET disabled_at = now(), disabled_reason = ''")
+    (delivery,) = await office.query("SELECT * FROM webhook_deliveries")
+    handle = await engine.client.start_workflow(
+        WebhookDeliveryWorkflow.run,
+        WebhookDelivery(
+            delivery_id=delivery["id"],
+            organization_id=office.organization_id,
+            give_up_after=scenario.give_up_after,
+        ),
+        id=delivery_workflow_id(delivery["id"]),
+        task_queue=queues.AUTOMATIONS,
+    )
+    if scenario.cancelled:
+
+        async def was_tried() -> bool:
+            return bool(receiver.received)
+
+        await eventually(was_tried)
+        await handle.cancel()
+    await _ended(handle)
+    _expect(scenario, (await office.query("SELECT * FROM webhook_deliveries"))[0])
+    return handle
+
+
+async def _ended(handle: Handle) -> None:
+    # Endings are told apart by the recorded status, which every one of them writes.
     with suppress(WorkflowFailureError):
         await handle.result()
-    (run,) = await office.query("SELECT * FROM automation_schedule_runs")
-    if run["status"] != scenario.expected_status:
-        raise AssertionError(f"{run['status']}, not {scenario.expected_status}: {run}")
-    return (await handle.fetch_history()).to_json()
 
 
-def _write(file: Path, history: str) -> None:
-    file.parent.mkdir(exist_ok=True)
-    # Stack traces name files; where this checkout lies is nobody's business.
-    file.write_text(history.replace(f"{ROOT}/", "") + "\n", encoding="utf-8")
-    print(f"recorded {file.stem}")  # noqa: T201 - a script
+def _expect(scenario: AnyScenario, row: dict[str, Any]) -> None:
+    if row["status"] != scenario.expected_status:
+        raise AssertionError(f"{row['status']}, not {scenario.expected_status}: {row}")
+
+
+async def _histories(engine: Engine, handle: Handle) -> list[str]:
+    """Return a workflow's history as JSON, and before it those it goes on from."""
+    newest = await handle.fetch_history()
+    begun = newest.events[0].workflow_execution_started_event_attributes
+    if not begun.continued_execution_run_id:
+        return [newest.to_json()]
+    former = engine.client.get_workflow_handle(handle.id, run_id=begun.continued_execution_run_id)
+    return [*await _histories(engine, former), newest.to_json()]
+
+
+def _write(folder: Path, name: str, histories: list[str]) -> None:
+    """Write the last as *name*, and those it goes on from as ``NAME-1``, ``NAME-2``, …"""
+    folder.mkdir(exist_ok=True)
+    *former, newest = histories
+    named = {f"{name}-{number}": each for number, each in enumerate(former, start=1)}
+    for stem, history in {**named, name: newest}.items():
+        lines = ",\n".join(
+            json.dumps(event, separators=(",", ":")) for event in json.loads(history)["events"]
+        )
+        # Stack traces name files; where this checkout lies is nobody's business.
+        text = f'{{"events": [\n{lines}\n]}}\n'.replace(f"{ROOT}/", "")
+        (folder / f"{stem}.json").write_text(text, encoding="utf-8")
+        print(f"recorded {stem}")  # noqa: T201 - a script
 
 
 async def _new_database(postgres: EmbeddedPostgres, name: str) -> str:
