@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.output import printable
 from fixlify.domain.errors import NotFoundError
-from fixlify.storage.organizations import Organization
+from fixlify.domain.facts import Organization
 from fixlify.storage.timeline import KnownClient, find_clients
 
 _CANDIDATES: Final = 10
