@@ -116,6 +116,12 @@ automations = st.fixed_dictionaries(
     },
     optional={"exit_when": conditions, "conditions": conditions},
 ).filter(_is_valid)
+# What they write is what sets them off.
+loops = st.builds(
+    lambda trigger, write: {"trigger": trigger, "steps": [{"type": "update_record", **write}]},
+    st.sampled_from([{"type": "job_updated"}, {"type": "job_tags_changed"}]),
+    st.sampled_from([{"add_tags": ["seen"]}, {"remove_tags": ["seen"]}, {"add_tags": ["more"]}]),
+)
 happenings = st.one_of(
     statuses.map(lambda status: ("status", status)),
     st.sampled_from([("move", n) for n in (-5, 3, 20, 30, 60, None)]),
@@ -130,7 +136,7 @@ _numbers = itertools.count(1)
 
 
 @given(
-    written=st.lists(automations, min_size=1, max_size=3),
+    written=st.lists(st.one_of(automations, automations, loops), min_size=1, max_size=3),
     events=st.lists(happenings, min_size=2, max_size=7),
 )
 @settings(
