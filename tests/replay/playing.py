@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,7 +14,7 @@ from fixlify.storage.rules import store_rules
 from starter.redrive import redrive_executions
 from tests.engine import eventually
 from tests.relaying import age
-from tests.stories.waiting import Handle, WaitingRoom
+from tests.stories.waiting import Handle, WaitingRoom, quiet
 from workflows.automation import HISTORY_LIMIT, AutomationWorkflow
 
 DAY: Final = timedelta(days=1)
@@ -158,13 +159,30 @@ async def redrive(room: WaitingRoom, handle: Handle) -> None:
 
 async def tell_until_it_goes_on(room: WaitingRoom, handle: Handle) -> None:
     await room.waits_for("day-before until")
-    first_run = (await handle.describe()).run_id
+    # A few find it asleep, and the others together.
+    for number in range(1, 6):
+        await quiet(handle)
+        await handle.signal(AutomationWorkflow.hear, Heard(event_ids=(number,)))
+    await quiet(handle)
     told = [Heard(event_ids=(number,)) for number in range(1, HISTORY_LIMIT)]
-    # The last is told twice, as signals are when in doubt.
-    await asyncio.gather(*(handle.signal("hear", heard) for heard in [*told, told[-1]]))
+    await _goes_on_after(handle, lambda: [handle.signal("hear", heard) for heard in told])
+    await _move(room, DAY + SOON)
+
+
+async def hold_until_it_goes_on(room: WaitingRoom, handle: Handle) -> None:
+    await _pause_until_held(room, "remind")
+    await quiet(handle)
+    releases = range(HISTORY_LIMIT)
+    await _goes_on_after(handle, lambda: [handle.signal("release") for _ in releases])
+    await _enable(room, handle)
+
+
+async def _goes_on_after(handle: Handle, signals: Callable[[], list[Awaitable[None]]]) -> None:
+    """Send *signals* all at once, and wait until the run goes on in a new history."""
+    first_run = (await handle.describe()).run_id
+    await asyncio.gather(*signals())
 
     async def goes_on() -> bool:
         return (await handle.describe()).run_id != first_run
 
     await eventually(goes_on)
-    await _move(room, DAY + SOON)

@@ -209,5 +209,8 @@ STEP_SCENARIOS: Mapping[str, StepScenario] = MappingProxyType(
         "continued-in-a-new-history": StepScenario(
             _REMIND, play=playing.tell_until_it_goes_on, visit_in=DAY + LATER
         ),
+        "continued-while-held": StepScenario(
+            _REMIND, play=playing.hold_until_it_goes_on, visit_in=DAY + SOON
+        ),
     }
 )

@@ -37,10 +37,10 @@ def test_every_scenario_is_recorded() -> None:
     assert set(RECORDED) >= set(EVERY_SCENARIO)
 
 
-def test_a_run_that_went_on_in_a_new_history_is_recorded_in_each() -> None:
-    former, newest = (RECORDED[f"continued-in-a-new-history{which}"] for which in ("-1", ""))
-    assert "EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW" in former.text
-    assert "continuedExecutionRunId" in newest.text
+@pytest.mark.parametrize("name", ["continued-in-a-new-history", "continued-while-held"])
+def test_a_run_that_went_on_in_a_new_history_is_recorded_in_each(name: str) -> None:
+    assert "EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW" in RECORDED[f"{name}-1"].text
+    assert "continuedExecutionRunId" in RECORDED[name].text
 
 
 def test_every_workflow_is_recorded() -> None:
