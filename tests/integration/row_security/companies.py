@@ -46,7 +46,13 @@ WRITABLE: Final = {
     "automation_workflow_versions": {"INSERT"},
     "automation_stops": {"INSERT", "DELETE"},
     "api_keys": {"INSERT", "UPDATE"},
+    "automation_rules": _EVERYTHING,
+    "client_opt_outs": _EVERYTHING,
+    "suppressions": _EVERYTHING,
+    "webhook_settings": {"INSERT", "UPDATE"},
 }
+# Of these it reads some columns only: what a sweep found for others, and what signs webhooks.
+PARTLY_READABLE: Final = {"automation_schedule_runs", "webhook_settings"}
 # What the engine may write; of some tables single columns, which are not listed here.
 ENGINE_WRITABLE: Final = {
     "automation_events": {"INSERT"},
@@ -58,6 +64,22 @@ ENGINE_WRITABLE: Final = {
     "automation_analytics": _EVERYTHING,
     "automation_stops": {"INSERT", "DELETE"},
     "api_requests": {"INSERT", "DELETE"},
+    "tasks": {"INSERT"},
+    "automation_signals": _EVERYTHING,
+    "automation_decisions": {"INSERT"},
+    "automation_actions": _EVERYTHING,
+    "client_opt_outs": _EVERYTHING,
+    "suppressions": _EVERYTHING,
+    "webhook_settings": {"INSERT", "UPDATE"},
+    "webhook_deliveries": {"INSERT", "UPDATE"},
+}
+# The fields that steps write, and nothing else of the business.
+ENGINE_WRITES_COLUMNS: Final = {
+    "clients": ["lead_source", "tags"],
+    "estimates": ["status"],
+    "invoices": ["status"],
+    "jobs": ["description", "lead_source", "status", "tags"],
+    "tasks": ["description", "status"],
 }
 
 
@@ -158,8 +180,44 @@ async def furnish(office: Office) -> Company:
         request_hash="x",
         response="{}",
     )
+    await decide(office, execution["id"])
+    await protect(office, client)
     await schedule(office, office.organization_id)
     return Company(office, client, technician["id"], job, invoice, automation, execution["id"])
+
+
+async def decide(office: Office, execution: UUID) -> None:
+    """Enter what a run heard, decided and did, and that its company is to be told of it."""
+    its = {"execution_id": execution, "organization_id": office.organization_id}
+    await office.insert("automation_signals", **its, event_id=1)
+    await office.insert("automation_decisions", **its, kind="held", detail="held until 08:00")
+    await office.insert(
+        "automation_actions", **its, step_id="tag", kind="update", status="completed"
+    )
+    await office.insert("webhook_deliveries", **its, id=uuid4())
+
+
+async def protect(office: Office, client: UUID) -> None:
+    """Enter the company's rules, what a client does not want, and how webhooks are signed."""
+    its = {"organization_id": office.organization_id}
+    await office.insert("automation_rules", **its, rules="{}")
+    await office.insert(
+        "client_opt_outs", **its, client_id=client, channel="email", source="the office"
+    )
+    await office.insert(
+        "suppressions",
+        **its,
+        channel="email",
+        address=f"gone-{office.organization_id}@example.com",
+        reason="it bounced",
+        source="the office",
+    )
+    await office.insert(
+        "webhook_settings",
+        **its,
+        secret=f"whsec_of-{office.organization_id}",
+        failure_url=f"https://{office.organization_id}.example.com/",
+    )
 
 
 async def share(office: Office) -> None:

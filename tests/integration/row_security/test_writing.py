@@ -12,7 +12,12 @@ from tests.integration.row_security.companies import (
     refused,
 )
 
-BUSINESS = sorted(table for table in WRITABLE if WRITABLE[table] >= {"INSERT", "UPDATE", "DELETE"})
+PROTECTING = {"automation_rules", "client_opt_outs", "suppressions"}
+BUSINESS = sorted(
+    table
+    for table in WRITABLE.keys() - PROTECTING
+    if WRITABLE[table] >= {"INSERT", "UPDATE", "DELETE"}
+)
 
 
 class TestWriting:
@@ -37,6 +42,10 @@ class TestWriting:
         await attacker.run(f"INSERT INTO {table} (organization_id, {column}) VALUES (:b, {value})")
         assert await attacker.count(f"DELETE FROM {table} WHERE organization_id = :a") == 0
         assert await attacker.count(f"DELETE FROM {table} WHERE {column} = {value}") == 1
+
+    @pytest.mark.parametrize("table", sorted(PROTECTING))
+    async def test_what_protects_their_clients_stays(self, attacker: Attacker, table: str) -> None:
+        assert await attacker.count(f"DELETE FROM {table} WHERE organization_id = :a") == 0
 
     @pytest.mark.parametrize("table", sorted(set(TABLES) - set(WRITABLE)))
     async def test_the_engines_tables_cannot_be_written(
@@ -83,6 +92,27 @@ class TestWriting:
             INSERT INTO api_keys (id, organization_id, name, prefix, key_hash)
             VALUES (gen_random_uuid(), :a, 'Evil', 'fxl_', 'x')
             """,
+            "INSERT INTO automation_rules (organization_id, rules) VALUES (:a, '{}')",
+            """
+            INSERT INTO client_opt_outs (organization_id, client_id, channel, source)
+            VALUES (:a, :a_client, 'sms', 'x')
+            """,
+            """
+            INSERT INTO suppressions (organization_id, channel, address, reason, source)
+            VALUES (:a, 'sms', '+12125550123', 'x', 'x')
+            """,
+            # News of their failures, and webhooks signed in their name.
+            """
+            INSERT INTO webhook_settings (organization_id, secret, failure_url)
+            VALUES (:a, 'whsec_x', 'https://evil.example.com/')
+            """,
+            """
+            INSERT INTO webhook_settings (organization_id, secret) VALUES (:a, 'whsec_x')
+            ON CONFLICT (organization_id) DO UPDATE SET secret = 'whsec_x'
+            """,
+            "UPDATE webhook_settings SET organization_id = :a",
+            "UPDATE suppressions SET organization_id = :a",
+            "UPDATE client_opt_outs SET organization_id = :a",
             "UPDATE api_keys SET organization_id = :a",
             "UPDATE estimates SET organization_id = :a, client_id = NULL, job_id = NULL",
             "UPDATE inbound_messages SET organization_id = :a, client_id = NULL",
@@ -204,6 +234,18 @@ class TestSettingOff:
                                   recipient_kind, recipient, body_text, status)
             VALUES (gen_random_uuid(), :{}, :a_execution, 'evil', 'sms', 'client', '+12125550100',
                     'Evil', 'queued')
+            """,
+            """
+            INSERT INTO automation_signals (organization_id, execution_id, event_id)
+            VALUES (:{}, :a_execution, 7)
+            """,
+            """
+            INSERT INTO automation_actions (organization_id, execution_id, step_id, kind, status)
+            VALUES (:{}, :a_execution, 'evil', 'update', 'completed')
+            """,
+            """
+            INSERT INTO webhook_deliveries (id, organization_id, execution_id)
+            VALUES (gen_random_uuid(), :{}, :a_execution)
             """,
         ],
     )
