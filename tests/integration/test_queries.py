@@ -92,6 +92,23 @@ ENGINE: Final[dict[str, Reads]] = {
     "executions._FINISH": Reads(
         OUTCOME, {"automation_execution_logs_pkey", "messages_execution_id_step_id_key"}
     ),
+    "decisions._RECORD": Reads(
+        {
+            "organization_id": COMPANY,
+            "execution_id": ROW,
+            "step_id": "thanks",
+            "kind": "held",
+            "detail": "held",
+        },
+        {"automation_decisions_execution_id_id_idx|automation_decisions_pkey"},
+    ),
+    "standing._STANDING": Reads(
+        EXECUTION, {"automation_execution_logs_pkey", "automation_workflows_pkey"}
+    ),
+    "standing._EVENTS": Reads(
+        {"ids": [50], "organization_id": COMPANY},
+        {"automation_events_pkey|automation_events_organization_id_id_idx"},
+    ),
     "facts._ORGANIZATION_FACTS": Reads(TWENTY_JOBS),
     "facts._CLIENT_FACTS": Reads(TWENTY_ROWS, {CLIENT}),
     "facts._JOB_FACTS": Reads(TWENTY_JOBS, JOBS_AND_THEIRS),
