@@ -276,6 +276,8 @@ async def test_a_redirect_that_repeats_the_request_is_followed(
         "https://user:password@moved.example.com/",
         "https://moved.example.com:22/",
         "https://\u00fc.example.com/",
+        "https://[moved.example.com/",
+        "//moved.example.com]/",
     ],
 )
 async def test_a_redirect_leads_nowhere_that_a_webhook_may_not_go(

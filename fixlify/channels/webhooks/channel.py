@@ -133,7 +133,7 @@ class WebhookChannel:
             finally:
                 await response.aclose()
             # Looked at like any other: it was the receiver who named it.
-            url = urljoin(url, location)
+            url = _moved(url, location)
         raise TransportError(
             f"{_host(url)} redirects more than {REDIRECTS} times; write the last address",
             permanent=True,
@@ -204,6 +204,15 @@ def _request(
         content=content,
         extensions={"timeout": timeouts, "sni_hostname": target.host},
     )
+
+
+def _moved(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise TransportError(
+            f"{_host(url)} redirects to what is no URL; write the last address", permanent=True
+        ) from error
 
 
 async def _listen(response: httpx2.Response) -> None:
