@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fixlify.domain.endings import automation_ending
 from fixlify.domain.runs import ExecutionStatus
 
 
@@ -23,6 +24,8 @@ class RedriveCandidate:
 
     id: UUID
     automation: str
+    automation_status: str
+    paused_runs: str
     subject_type: str
     subject_id: str
     status: ExecutionStatus
@@ -37,9 +40,9 @@ class RedriveCandidate:
         """Why it cannot be set going again, and what to do; None where it can."""
         match self.status:
             case ExecutionStatus.FAILED | ExecutionStatus.CANCELLED:
-                return None
+                return self._would_end
             case ExecutionStatus.SKIPPED if self.has_begun:
-                return None
+                return self._would_end
             case ExecutionStatus.SKIPPED:
                 return f"it was skipped before it began: {self.reason or 'no reason was recorded'}"
             case ExecutionStatus.COMPLETED:
@@ -52,9 +55,17 @@ class RedriveCandidate:
                     f"`fixlify executions cancel {self.id}`"
                 )
 
+    @property
+    def _would_end(self) -> str | None:
+        ending = automation_ending(self.automation_status, self.paused_runs)
+        if ending is None:
+            return None
+        return f"{ending.reason}, and ends its runs; enable it first"
+
 
 _FIND: Final = text("""
-    SELECT e.id, a.name AS automation, e.subject_type, e.subject_id, e.status,
+    SELECT e.id, a.name AS automation, a.status AS automation_status, a.paused_runs,
+           e.subject_type, e.subject_id, e.status,
            coalesce(e.reason, e.error_message) AS reason, e.started_at IS NOT NULL AS has_begun,
            count(m.id) FILTER (WHERE m.status = 'sent') AS sent,
            count(m.id) FILTER (WHERE m.status IN ('failed', 'cancelled', 'suppressed')) AS again,

@@ -241,6 +241,30 @@ class TestWhatCanBe:
             assert str(candidate.refusal).startswith(refusal)
             assert (redriven, row["status"], row["redrives"]) == ([], status, 0)
 
+    @pytest.mark.parametrize(
+        ("status", "paused_runs", "refusal"),
+        [
+            ("archived", "hold", "the automation is archived, and ends its runs; enable it first"),
+            ("paused", "cancel", "the automation is paused, and ends its runs; enable it first"),
+            ("paused", "hold", None),
+            ("paused", "finish", None),
+        ],
+    )
+    async def test_by_where_the_automation_stands(
+        self,
+        office: Office,
+        engine_database: Database,
+        status: str,
+        paused_runs: str,
+        refusal: str | None,
+    ) -> None:
+        execution_id = await add_execution(office, "failed")
+        await office.query(
+            "UPDATE automation_workflows SET status = %s, paused_runs = %s", status, paused_runs
+        )
+        (candidate,) = await candidates(engine_database, office, execution_id)
+        assert candidate.refusal == refusal
+
     async def test_of_two_people_at_once_one_does_it(
         self, office: Office, engine_database: Database
     ) -> None:
