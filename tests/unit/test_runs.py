@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixlify.domain.runs import ExecutionStatus, StepKind, StepOutcome, StepStatus, run_status
+from fixlify.domain.runs import (
+    ACTIONS,
+    MESSAGES,
+    Ending,
+    ExecutionStatus,
+    StepKind,
+    StepOutcome,
+    StepStatus,
+    run_status,
+)
 
 DONE, FAILED, SKIPPED = StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED
 UNKNOWN, CANCELLED = StepStatus.UNKNOWN, StepStatus.CANCELLED
@@ -76,7 +85,8 @@ def test_a_run_without_trouble_has_no_reason() -> None:
             StepOutcome,
             step_id=st.just("step"),
             kind=st.sampled_from(StepKind),
-            status=st.sampled_from(StepStatus),
+            # Held is no end of a step.
+            status=st.sampled_from([each for each in StepStatus if each != "held"]),
         ),
         max_size=5,
     )
@@ -88,6 +98,34 @@ def test_a_completed_run_has_no_failed_unknown_or_cancelled_step(
     statuses = {outcome.status for outcome in outcomes}
     if statuses & {FAILED, UNKNOWN, CANCELLED}:
         assert status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
-    sends = [outcome for outcome in outcomes if outcome.kind is not StepKind.WAIT]
-    if status is ExecutionStatus.COMPLETED and sends:
-        assert any(outcome.status is DONE for outcome in sends)
+    acts = [outcome for outcome in outcomes if outcome.kind in MESSAGES | ACTIONS]
+    if status is ExecutionStatus.COMPLETED and acts:
+        assert any(outcome.status is DONE for outcome in acts)
+
+
+@pytest.mark.parametrize(
+    ("sms", "expected"),
+    [
+        (DONE, (ExecutionStatus.COMPLETED, "exit_when: paid")),
+        (SKIPPED, (ExecutionStatus.SKIPPED, "step: why; exit_when: paid")),
+        (FAILED, (ExecutionStatus.FAILED, "step: why; exit_when: paid")),
+        (None, (ExecutionStatus.SKIPPED, "exit_when: paid")),
+    ],
+)
+def test_a_run_that_ended_early_is_what_it_did(
+    sms: StepStatus | None, expected: tuple[ExecutionStatus, str]
+) -> None:
+    done = StepOutcome(
+        step_id="step",
+        position=1,
+        kind=StepKind.SMS,
+        status=sms or DONE,
+        reason=None if sms is DONE else "why",
+    )
+    ending = Ending(status=ExecutionStatus.COMPLETED, reason="exit_when: paid")
+    assert run_status((done,) if sms else (), ending) == expected
+
+
+def test_a_run_that_was_ended_is_cancelled_unless_something_failed() -> None:
+    ending = Ending(status=ExecutionStatus.CANCELLED, reason="the automation is archived")
+    assert run_status((), ending) == (ExecutionStatus.CANCELLED, "the automation is archived")
