@@ -9,7 +9,7 @@ from activities.failures import usable_data
 from activities.versions import PinnedVersions
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.conditions import Condition, satisfied
-from fixlify.domain.endings import automation_ending, exit_reason
+from fixlify.domain.endings import exit_reason
 from fixlify.domain.facts import Facts, Subject
 from fixlify.domain.moments import find_arrival
 from fixlify.domain.runs import Ending, ExecutionStatus, StepRequest, View
@@ -49,7 +49,7 @@ class _Look:
     async def at(self, pinned: PinnedDefinition) -> View:
         request, connection = self._request, self._connection
         standing = await find_standing(connection, request.execution_id, request.organization_id)
-        if ending := automation_ending(standing.automation_status, standing.paused_runs):
+        if ending := standing.ending:
             return await self._over(DecisionKind.CANCELLED, ending)
         subject = Subject(request.organization_id, request.subject_type, request.subject_id)
         known = (await load_facts(connection, [subject], request.now)).get(subject)

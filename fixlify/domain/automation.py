@@ -59,6 +59,13 @@ class PausedRuns(StrEnum):
     CANCEL = "cancel"
 
 
+class Reentry(StrEnum):
+    """What becomes of a run under way when the same sets its automation off again."""
+
+    REPLACE = "replace"
+    ALLOW = "allow"
+
+
 def _one_line(name: str) -> str:
     if not name.strip() or name.splitlines() != [name]:
         raise PydanticCustomError("name", "a name is one line of visible text")
@@ -70,7 +77,8 @@ class AutomationDefinition(Frozen):
 
     ``status`` is None where the file is silent: a new automation then becomes active, and
     an existing one keeps the status it has. A run ends as soon as ``exit_when`` holds. What
-    happened longer than ``start_within`` ago sets nothing off any more.
+    happened longer than ``start_within`` ago sets nothing off any more. A run that waits ends
+    when the automation is set off by the same subject again, unless ``reentry`` allows both.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)]
@@ -82,6 +90,7 @@ class AutomationDefinition(Frozen):
     message_class: MessageClass = MessageClass.TRANSACTIONAL
     rules: RuleOverrides | None = None
     start_within: Duration = START_WITHIN
+    reentry: Reentry = Reentry.REPLACE
     steps: tuple[Step, ...] = ()
 
     @field_validator("exit_when")

@@ -11,6 +11,7 @@ from fixlify.domain.runs import Ending, ExecutionStatus
 
 PAUSED: Final = "the automation is paused"
 STOPPED: Final = "automations are stopped"
+SUPERSEDED: Final = "a newer run of the automation took over"
 
 _EXIT: Final = "exit_when: "
 
@@ -25,13 +26,16 @@ def exit_by(condition: Condition, facts: Facts) -> str | None:
     return f"{_EXIT}{satisfied(condition, facts)}" if condition.holds(facts) else None
 
 
-def automation_ending(status: str, paused_runs: str) -> Ending | None:
+def automation_ending(status: str, paused_runs: str, *, superseded: bool = False) -> Ending | None:
     """Return how the runs of an automation end that does not go on; None where they may.
 
     Args:
         status: Of the automation, as ``AutomationStatus`` has it.
         paused_runs: What becomes of its runs while it is paused: finish, hold or cancel.
+        superseded: Whether the same set it off again since, and the newer run has taken over.
     """
+    if superseded:
+        return Ending(status=ExecutionStatus.CANCELLED, reason=SUPERSEDED)
     if status == AutomationStatus.ACTIVE:
         return None
     if status == AutomationStatus.PAUSED and paused_runs != "cancel":
@@ -53,6 +57,6 @@ def ending_told(reason: str | None) -> Ending | None:
         return None
     if reason.startswith(_EXIT):
         return Ending(status=ExecutionStatus.COMPLETED, reason=reason)
-    if reason in {f"the automation is {status}" for status in AutomationStatus}:
+    if reason in {SUPERSEDED, *(f"the automation is {status}" for status in AutomationStatus)}:
         return Ending(status=ExecutionStatus.CANCELLED, reason=reason)
     return None

@@ -78,7 +78,7 @@ class StoredAutomations:
 
 
 # What a definition says that no column of its own asks about.
-_OPTIONS = ("message_class", "rules", "start_within")
+_OPTIONS = ("message_class", "rules", "start_within", "reentry")
 
 # A row written by hand may have no version to run; xmin changes with every write of a row.
 _LISTENING = text("""

@@ -40,7 +40,9 @@ async def may_act(connection: AsyncConnection, request: StepRequest) -> ActionRe
     if (reason := closed(told)) is not None:
         status = StepStatus.CANCELLED if told["is_there"] else StepStatus.SKIPPED
         return ActionReceipt(status=status, reason=reason)
-    over = automation_ending(told["automation_status"], told["paused_runs"])
+    over = automation_ending(
+        told["automation_status"], told["paused_runs"], superseded=told["superseded"] is True
+    )
     kind = DecisionKind.CANCELLED
     if over is None:
         over = await find_exit(connection, told, request.now)

@@ -10,24 +10,38 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fixlify.domain.endings import automation_ending
 from fixlify.domain.events import Event
+from fixlify.domain.runs import Ending
 from fixlify.storage.events import read_event
 from fixlify.storage.facts import READABLE
+from fixlify.storage.truth import SUPERSEDED
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the automation of an execution stands, and what becomes of runs while it is paused."""
+    """Where the automation of an execution stands, and what becomes of its runs."""
 
     automation_status: str
     paused_runs: str
+    superseded: bool | None
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the run ends that may not go on; None where it may."""
+        return automation_ending(
+            self.automation_status, self.paused_runs, superseded=self.superseded is True
+        )
 
 
-_STANDING: Final = text("""
-    SELECT a.status AS automation_status, a.paused_runs
-    FROM automation_execution_logs e JOIN automation_workflows a ON a.id = e.automation_id
+_STANDING: Final = text(f"""
+    SELECT a.status AS automation_status, a.paused_runs, {SUPERSEDED} AS superseded
+    FROM automation_execution_logs e
+    JOIN automation_workflows a ON a.id = e.automation_id
+    JOIN automation_workflow_versions v
+      ON v.automation_id = e.automation_id AND v.version = e.automation_version
     WHERE e.id = :id AND e.organization_id = :organization_id
-""")
+""")  # noqa: S608 - a constant
 
 # Each by its own id: an index of the company's events would be read from end to end.
 _EVENTS: Final = text(f"""

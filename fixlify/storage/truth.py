@@ -37,12 +37,24 @@ STANDING_OF_RUN: Final = """
     ) AS stop ON true
 """
 
+# The same set the automation off again: two timers for one visit would be one reminder too many.
+# A newer run that came to nothing took nothing over.
+SUPERSEDED: Final = """
+    (v.listens AND v.pinned -> 'definition' ->> 'reentry' = 'replace' AND EXISTS (
+        SELECT FROM automation_execution_logs newer
+        WHERE newer.automation_id = e.automation_id AND newer.subject_id = e.subject_id
+          AND newer.organization_id = e.organization_id AND newer.subject_type = e.subject_type
+          AND (newer.occurred_at, newer.id) > (e.occurred_at, e.id)
+          AND newer.status IN ('pending', 'running', 'waiting', 'completed', 'failed')
+    ))
+"""
+
 # What is told of it, for `closed`, `hold_of` and `find_exit`.
-TOLD_OF_RUN: Final = """
+TOLD_OF_RUN: Final = f"""
     e.id AS execution_id, e.organization_id, e.subject_type, e.subject_id,
     e.status AS execution_status, a.status AS automation_status, a.paused_runs,
     people.known AS is_there, v.pinned -> 'definition' -> 'exit_when' AS exit_when,
-    stop.stands AS stopped, stop.reason AS stop_reason
+    stop.stands AS stopped, stop.reason AS stop_reason, {SUPERSEDED} AS superseded
 """
 
 

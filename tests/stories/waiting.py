@@ -93,6 +93,21 @@ class WaitingRoom:
         execution: dict[str, Any] = await eventually(is_over)
         return execution
 
+    async def all_ended(self) -> list[dict[str, Any]]:
+        """Wait, without letting Temporal's time pass, until every run has ended."""
+
+        async def are_over() -> list[dict[str, Any]] | None:
+            await self.engine.relay_everything()
+            executions = await self.office.executions()
+            over = all(execution["completed_at"] for execution in executions)
+            left = await self.office.query(
+                "SELECT FROM automation_events WHERE processed_at IS NULL"
+            )
+            return executions if over and not left else None
+
+        executions: list[dict[str, Any]] = await eventually(are_over)
+        return executions
+
     async def end(self, at_most: timedelta = timedelta(days=90)) -> dict[str, Any]:
         """Let the time pass, day by day, until the one run has ended; return its execution."""
         await self.engine.relay_everything()

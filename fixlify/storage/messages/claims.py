@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from fixlify.storage.messages.refusals import REFUSAL
 from fixlify.storage.owners import OWNER_OF_RUN
-from fixlify.storage.truth import STANDING_OF_RUN, TOLD_OF_RUN
+from fixlify.storage.truth import STANDING_OF_RUN, SUPERSEDED, TOLD_OF_RUN
 
 _THE_TRUTH: Final = f"""
     automation_execution_logs e {STANDING_OF_RUN}
@@ -42,9 +42,10 @@ _WORTH_UNTIL: Final = """
 
 # An automation without rules and exits of its own, in a company without rules, needs no more
 # than one statement; what else there is to weigh is weighed before the message is taken.
-_NOTHING_TO_WEIGH: Final = """
+_NOTHING_TO_WEIGH: Final = f"""
     NOT v.pinned -> 'definition' ?| ARRAY['exit_when', 'rules']
     AND NOT EXISTS (SELECT FROM automation_rules r WHERE r.organization_id = e.organization_id)
+    AND {SUPERSEDED} IS NOT TRUE
 """
 
 # The last look, in the same statement that takes the message. Of two attempts, one finds it

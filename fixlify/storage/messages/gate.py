@@ -77,7 +77,11 @@ async def weigh(
     """
     if (reason := closed(told)) is not None:
         return Verdict(MessageStatus.CANCELLED, reason)
-    if (over := automation_ending(told["automation_status"], told["paused_runs"])) is not None:
+    if (
+        over := automation_ending(
+            told["automation_status"], told["paused_runs"], superseded=told["superseded"] is True
+        )
+    ) is not None:
         return Verdict(MessageStatus.CANCELLED, over.reason, DecisionKind.CANCELLED)
     if (reason := _nobody_to_write_to(told)) is not None:
         return Verdict(MessageStatus.CANCELLED, reason)
