@@ -56,6 +56,8 @@ HISTORY_LIMIT = 1_000
 
 # Runs of before it sent a held message as it was first written.
 RENDERS_AGAIN = "renders-again-what-was-held"
+# Workers of before it did nothing about a signal but to release what is held.
+LISTENS = "listens-while-it-waits"
 
 Receipt = TypeVar("Receipt", SendReceipt, ActionReceipt)
 
@@ -97,13 +99,14 @@ class AutomationWorkflow:
     @workflow.signal(name="hear")
     def hear(self, heard: Heard) -> None:
         """Something happened to what the run is about."""
-        self._memory.hear(heard.event_ids)
+        if workflow.patched(LISTENS):
+            self._memory.hear(heard.event_ids)
 
     @workflow.signal(name="release")
     def release(self) -> None:
         """Look again: a stop was lifted, an automation switched. Once too often is harmless."""
         self._held.clear()
-        self._memory.release()
+        self._memory.release(is_news=workflow.patched(LISTENS))
 
     async def _carry_out(self, steps: tuple[PlannedStep, ...]) -> None:
         """Do *steps* in their order; what hangs on a moment that was missed is skipped."""
@@ -354,8 +357,10 @@ class AutomationWorkflow:
         held_for = workflow.now() - self._memory.held_since[step.id]
         check = HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER
         try_at = until or workflow.now() + check
+        is_early = False
         while True:
-            told = await self._rest(try_at, nudges, f"{step.id}: held, look again")
+            awaited = None if is_early else releases
+            told = await self._rest(try_at, nudges, f"{step.id}: held, look again", awaited)
             nudges = self._memory.nudges
             released = self._memory.releases > releases
             if not self._is_over and (self._anchor is not None or (told and not released)):
@@ -367,16 +372,21 @@ class AutomationWorkflow:
                     if view.late is not None:
                         return view.late
                     self._hang_on(self._anchor, view)
-                    if view.until is not None and view.until > workflow.now():
-                        try_at = view.until
-                        continue
-            if released or self._is_over or workflow.now() >= try_at:
+                    if view.until is None or view.until <= workflow.now():
+                        return None
+                    # Nobody's word makes it come before its moment.
+                    try_at, is_early = view.until, True
+                    continue
+            if (released and not is_early) or self._is_over or workflow.now() >= try_at:
                 return None
 
-    async def _rest(self, until: datetime, nudges: int, summary: str) -> bool:
+    async def _rest(
+        self, until: datetime, nudges: int, summary: str, releases: int | None = None
+    ) -> bool:
         """Sleep until then, or until the run is told more than the *nudges* it knows of.
 
-        A run that is over, by what another of its messages found, sleeps no longer.
+        What is held wakes of more than the *releases* it knows of, too. A run that is over, by
+        what another of its messages found, sleeps no longer.
 
         Returns:
             Whether it was told anything.
@@ -385,7 +395,11 @@ class AutomationWorkflow:
             workflow.continue_as_new(self._run.model_copy(update={"carried": self._memory.carry()}))
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._memory.nudges > nudges or self._is_over,
+                lambda: (
+                    self._memory.nudges > nudges
+                    or (releases is not None and self._memory.releases > releases)
+                    or self._is_over
+                ),
                 timeout=max(until - workflow.now(), SHORTEST_REST),
                 timeout_summary=summary,
             )

@@ -71,10 +71,10 @@ class RunMemory:
             del self._told[forgotten]
         self.nudges += 1
 
-    def release(self) -> None:
-        """Take in that what is held may be tried again."""
+    def release(self, *, is_news: bool = True) -> None:
+        """Take in that what is held may be tried again; what only waits hears of it as news."""
         self.releases += 1
-        self.nudges += 1
+        self.nudges += is_news
 
     @property
     def has_news(self) -> bool:

@@ -170,7 +170,7 @@ STEP_SCENARIOS: Mapping[str, StepScenario] = MappingProxyType(
             _EXIT_WHEN + _NAP_THEN_TEXT, "skipped", play=playing.cancel_the_job
         ),
         "exited-when-rendered": StepScenario(
-            _EXIT_WHEN + _NAP_THEN_TEXT + _MAIL,
+            _EXIT_WHEN + _NAP_THEN_TEXT + _MAIL + _UPDATE,
             "skipped",
             play=playing.cancel_the_job_and_tell_nobody,
         ),
@@ -210,7 +210,9 @@ STEP_SCENARIOS: Mapping[str, StepScenario] = MappingProxyType(
             _REMIND, play=playing.tell_until_it_goes_on, visit_in=DAY + LATER
         ),
         "continued-while-held": StepScenario(
-            _REMIND, play=playing.hold_until_it_goes_on, visit_in=DAY + SOON
+            _REMIND.replace(_HEAD, _HEAD + _NAP),
+            play=playing.hold_until_it_goes_on,
+            visit_in=DAY + 2 * SOON,
         ),
     }
 )

@@ -16,7 +16,7 @@ from tests.replay.reading import Recording
 from tests.replay.record import EVERY_SCENARIO, HISTORIES
 from worker.sandbox import workflow_runner
 from worker.workers import WORKFLOWS
-from workflows.automation import RENDERS_AGAIN
+from workflows.automation import LISTENS, RENDERS_AGAIN
 
 RECORDED = {file.stem: Recording(file) for file in sorted(HISTORIES.glob("*.json"))}
 AUTOMATIONS = [each for each in RECORDED.values() if each.workflow == "automation"]
@@ -83,3 +83,10 @@ def test_a_history_holds_nothing_personal(name: str) -> None:
     """Names, addresses and texts stay in Postgres (the office's client is Ada Byron)."""
     for personal in ("Ada", "Byron", "ada@example.com", "2125550123", "Boiler repair", "Who is"):
         assert personal not in RECORDED[name].decoded
+
+
+def test_runs_that_were_told_while_an_older_worker_had_them_are_among_them() -> None:
+    """Relays are replaced while older workers still run; those pass over what they do not know."""
+    older = RECORDED["told-by-an-older-worker"]
+    assert older.kinds_told >= {StepKind.WAIT, StepKind.SMS}
+    assert LISTENS not in older.patches
