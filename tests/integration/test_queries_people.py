@@ -31,14 +31,26 @@ OF_ALL: Final = {"organization_id": None}
 REQUEST: Final = {**ITS_OWN, "key": "request-50"}
 DAY: Final = timedelta(days=1)
 OLDER: Final = {"older_than": DAY, "stopped_at": datetime.now(UTC)}
+# Three hold the open executions and nothing else; which is read depends on how many there are.
+OPEN_EXECUTIONS: Final = (
+    "automation_execution_logs_open_idx"
+    "|automation_execution_logs_client_idx"
+    "|automation_execution_logs_subject_idx"
+)
 OPEN_WORK: Final = {
     "automation_events_unprocessed_idx",
     "automation_events_swept_idx",
     "automation_execution_logs_pending_idx",
-    "automation_execution_logs_open_idx",
+    OPEN_EXECUTIONS,
     "messages_open_idx",
 }
-EXECUTIONS_OF_A_COMPANY: Final = "automation_execution_logs_organization_id_created_at_idx"
+# Of a company with few, all are read and sorted; of one with many, the newest.
+EXECUTIONS_OF_A_COMPANY: Final = (
+    "automation_execution_logs_organization_id_created_at_idx|automation_execution_logs_about_idx"
+)
+EVENTS_OF_A_COMPANY: Final = (
+    "automation_events_organization_id_id_idx|automation_events_subject_idx"
+)
 WOKEN: Final = {
     "messages_open_idx",
     "automation_execution_logs_pkey|automation_execution_logs_open_idx",
@@ -57,12 +69,12 @@ PEOPLE: Final[dict[str, Reads]] = {
     "history._MESSAGES": Reads({"id": ROW}, {"messages_execution_id_step_id_key"}, Role.APP),
     "recorded_events._LIST": Reads(
         {"organization_id": NEWCOMER, "event_type": None, "since": None, "limit": 50},
-        {"automation_events_organization_id_id_idx"},
+        {EVENTS_OF_A_COMPANY},
         Role.APP,
     ),
     "recorded_events._LIST (of a kind)": Reads(
         {**ITS_OWN, "event_type": "custom", "since": DAY, "limit": 50},
-        {"automation_events_organization_id_id_idx"},
+        {EVENTS_OF_A_COMPANY},
         Role.APP,
     ),
     "organizations._LIST": Reads(),
@@ -197,7 +209,7 @@ MONITORING: Final[dict[str, tuple[str, set[str]]]] = {
             "automation_events_unprocessed_idx",
             "automation_events_swept_idx",
             "automation_execution_logs_pending_idx",
-            "automation_execution_logs_open_idx",
+            OPEN_EXECUTIONS,
             "automation_execution_logs_created_at_idx",
             "messages_open_idx",
             "automation_schedule_runs_schedule_id_started_at_idx",
