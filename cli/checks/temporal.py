@@ -27,10 +27,11 @@ _INNERMOST: Final = re.compile(r'message: "([^"]+)"')
 _RPC_TIMEOUT: Final = timedelta(seconds=5)
 # A worker that lives asks at least once a minute; the server remembers those that died longer.
 _RECENT: Final = timedelta(minutes=2)
-_POLLED: Final = (
+POLLED: Final = (
     (queues.AUTOMATIONS, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
     (queues.EMAIL, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
     (queues.SMS, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+    (queues.WEBHOOKS, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
     (queues.SWEEPS, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
 )
 
@@ -55,7 +56,7 @@ async def check_temporal(address: str, namespace: str) -> AsyncIterator[Finding]
     if space.remedy is not None:
         return
     yield await _search_attributes(client, namespace)
-    for queue, kind in _POLLED:
+    for queue, kind in POLLED:
         yield await _pollers(client, namespace, queue, kind)
 
 

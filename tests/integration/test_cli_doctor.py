@@ -431,6 +431,7 @@ async def test_missing_search_attributes_and_workers_are_seen(
         "queue.automations": "failed",
         "queue.email": "failed",
         "queue.sms": "failed",
+        "queue.webhooks": "failed",
         "queue.sweeps": "failed",
     }
     remedy = findings["temporal.search_attributes"]["remedy"]

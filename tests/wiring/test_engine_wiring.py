@@ -15,6 +15,7 @@ from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
 from activities.sweeps import SweepActivities
 from activities.webhooks import WebhookActivities
+from cli.checks import temporal as temporal_checks
 from devstack.temporal_server import SEARCH_ATTRIBUTES, EmbeddedTemporal
 from fixlify import temporal
 from fixlify.channels.webhooks import WebhookChannel
@@ -92,6 +93,7 @@ async def test_every_activity_is_registered_and_every_queue_has_a_worker(
     assert registered == _activity_names()
     named = {value for name, value in vars(queues).items() if name.isupper()}
     assert {worker.task_queue for worker in workers} == named
+    assert {queue for queue, _ in temporal_checks.POLLED} == named
 
 
 def test_every_kind_of_step_is_in_a_recorded_history() -> None:
