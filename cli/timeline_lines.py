@@ -123,9 +123,10 @@ class _Teller:
         data = {**event.data, "event_type": event.event_type}
         happened = what_happened(event.subject_type, event.subject_id or "(no id)", data)
         details = [self._match(run) for run in runs]
-        details += self._told(event)
+        told = list(self._told(event))
+        details += told
         if not runs:
-            details += self._nothing(event)
+            details += self._nothing(event, "nothing else matched" if told else "nothing matched")
         return Line(event.occurred_at, Mark.HAPPENED, self.words(happened), tuple(details))
 
     def _forgotten_event(self, run: Run) -> Line:
@@ -146,7 +147,7 @@ class _Teller:
                     reached = "told of it" if told.delivered_at else "not told of it yet"
                     yield Mark.SET_OFF, f"{printable(self.labels[run.id])}: its run was {reached}"
 
-    def _nothing(self, event: PastEvent) -> Iterator[tuple[Mark, str]]:
+    def _nothing(self, event: PastEvent, nothing: str) -> Iterator[tuple[Mark, str]]:
         if event.processed_at is None:
             yield Mark.WAITING, "no relay has come to it yet; `fixlify doctor` says why"
             return
@@ -156,9 +157,9 @@ class _Teller:
             return
         reasons = self.unmatched.get(event.id, ())
         if not reasons:
-            yield Mark.ASIDE, "nothing matched: no automation listens for such events"
+            yield Mark.ASIDE, f"{nothing}: no automation listens for such events"
             return
-        yield Mark.ASIDE, "nothing matched; as the automations are written now:"
+        yield Mark.ASIDE, f"{nothing}; as the automations are written now:"
         for each in reasons:
             yield Mark.NOT_DONE, self.words(f"{each.automation}: {each.reason}")
 
@@ -190,13 +191,16 @@ class _Teller:
         to = f"{message.channel} to the {message.recipient_kind}"
         if message.recipient:
             to += f" {message.recipient}"
-        about = [f"{message.step_id}: {to}: {message.status}"]
+        # What rules hold says so by itself: held until … with the reason.
+        reason = message.reason or ""
+        says_held = reason.startswith("held until")
+        about = [f"{message.step_id}: {to}: {reason if says_held else message.status}"]
         if message.message_class != "transactional":
             about.append(message.message_class)
-        if message.status == "held" and message.held_until:
+        if message.status == "held" and message.held_until and not says_held:
             about.append(f"until {self.words.moment(message.held_until)}")
-        if message.reason:
-            about.append(message.reason)
+        if reason and not says_held:
+            about.append(reason)
         if message.provider:
             by = f"{message.provider} took it"
             about.append(f"{by} as {message.provider_id}" if message.provider_id else by)
@@ -266,6 +270,8 @@ def _told_elsewhere(
 def _decided(decision: Decision) -> tuple[Mark, str]:
     mark, word = _DECISIONS.get(decision.kind, (Mark.NOTED, decision.kind))
     place = f"{decision.step_id}: " if decision.step_id else ""
+    if word == "held: " and decision.detail.startswith("held"):
+        word = ""
     return mark, f"{place}{word}{decision.detail}"
 
 

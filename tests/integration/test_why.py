@@ -88,8 +88,8 @@ async def reminded(office: Office, relay: Relay) -> UUID:
     await office.add_job(status="new")
     await office.query("UPDATE automation_workflows SET activated_at = %s", START)
     await office.write_status("J-2019", "scheduled")
-    await office.query("UPDATE automation_events SET occurred_at = %s", START)
     await relay_everything(relay)
+    await office.query("UPDATE automation_events SET occurred_at = %s", START)
     (run,) = await office.executions()
     run_id: UUID = run["id"]
     await office.query(
@@ -275,9 +275,45 @@ async def test_events_that_reached_a_run_name_it(
         event_id=newest["id"],
         organization_id=office.organization_id,
     )
-    assert "Visit reminder: its run was not told of it yet" in await told(
-        command_line, "--execution", str(reminded)
+    story = await told(command_line, "--execution", str(reminded))
+    assert "Visit reminder: its run was not told of it yet" in story
+
+
+async def test_an_event_that_only_a_run_heard_matched_nothing_else(
+    command_line: CommandLine, office: Office, reminded: UUID
+) -> None:
+    await office.write_status("J-2019", "in progress")
+    *_, newest = await office.events()
+    await office.query(
+        "UPDATE automation_events SET processed_at = now(), outcome = 'nothing matched; heard by 1'"
+        f" WHERE id = {newest['id']}"
     )
+    await office.insert(
+        "automation_signals",
+        execution_id=reminded,
+        event_id=newest["id"],
+        organization_id=office.organization_id,
+        delivered_at=newest["occurred_at"],
+    )
+    story = await told(command_line, "--job", "J-2019")
+    assert "its run was told of it" in story
+    assert "nothing else matched" in story
+
+
+async def test_until_when_a_message_is_held_is_said_once(
+    command_line: CommandLine, office: Office, reminded: UUID
+) -> None:
+    until = "held until 2026-11-18 08:00 America/New_York: quiet hours 21:00-08:00"
+    await office.query(
+        "UPDATE messages SET status = 'held', sent_at = NULL, provider = NULL, provider_id = NULL, "
+        f"held_until = '2026-11-18 13:00Z', reason = '{until}'"
+    )
+    await decide(office, reminded, "remind", "held", until, 11)
+    story = " ".join((await told(command_line, "--job", "J-2019")).split())
+    assert f"remind: sms to the client +12125550123: {until}" in story
+    assert f"remind: {until}" in story
+    assert "held: held" not in story
+    assert "held, held" not in story
 
 
 async def test_what_the_client_refused_is_part_of_the_story(
