@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cli.clients import find_client
 from cli.organization import open_organization, organization_option
 from cli.output import json_option, print_json
 from cli.rules_output import there
 from fixlify.domain.automation import StoredAutomation
-from fixlify.domain.errors import NotFoundError
 from fixlify.domain.facts import Organization
 from fixlify.domain.rules import (
     Channel,
@@ -35,7 +34,7 @@ from starter.definitions import no_such_automation
 @click.option("--at", metavar="TIME", help="When; now unless given. On the client's clock.")
 @click.option("--zone", metavar="ZONE", help="The client's time zone, such as Europe/Berlin.")
 @click.option(
-    "--client", metavar="ID", type=click.UUID, help="Whose zone, and whose messages caps count."
+    "--client", metavar="ID|EMAIL|PHONE", help="Whose zone, and whose messages caps count."
 )
 @click.option("--channel", type=click.Choice(["email", "sms"]), default="sms", show_default=True)
 @click.option(
@@ -50,7 +49,7 @@ from starter.definitions import no_such_automation
 def check(
     at: str | None,
     zone: str | None,
-    client: UUID | None,
+    client: str | None,
     channel: Channel,
     message_class: str | None,
     automation: str | None,
@@ -103,7 +102,7 @@ class _Asked:
 
     at: str | None
     zone: str | None
-    client: UUID | None
+    client: str | None
     channel: Channel
     message_class: MessageClass | None
 
@@ -140,20 +139,15 @@ async def _ask(
         automation.definition.message_class if automation else MessageClass.TRANSACTIONAL
     )
     zone_name = asked.zone
-    if asked.client is not None:
-        stands = await find_zone(connection, organization.id, asked.client)
-        if stands is None:
-            raise NotFoundError(
-                f"no client {asked.client} of {organization.name}; "
-                "the column id of clients has them"
-            )
-        zone_name = zone_name or stands
+    client = asked.client and await find_client(connection, organization, asked.client)
+    if client:
+        zone_name = zone_name or await find_zone(connection, organization.id, client.id)
     zone = first_zone(zone_name, organization.time_zone)
     at = _moment(asked.at, zone)
     sent: list[Sent] = []
-    if asked.client is not None and own.caps:
+    if client and own.caps:
         since = at - max(cap.per for cap in own.caps)
-        sent = await list_sent(connection, organization.id, asked.client, since)
+        sent = await list_sent(connection, organization.id, client.id, since)
     hold = hold_for_rules(own, asked.channel, message_class, sent, at, zone)
     return _Answer(at, zone, asked.channel, message_class, hold)
 

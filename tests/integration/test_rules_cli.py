@@ -206,6 +206,10 @@ class TestWhetherAMessageMayGo:
         assert await zone_of("--client", str(nowhere)) == "America/New_York"
         assert await zone_of("--client", str(on_the_moon)) == "America/New_York"
         assert await zone_of("--client", str(nowhere), "--zone", "Asia/Tokyo") == "Asia/Tokyo"
+        await office.query(
+            "UPDATE clients SET email = 'b@example.com' WHERE time_zone = 'Europe/Berlin'"
+        )
+        assert await zone_of("--client", "B@example.com") == "Europe/Berlin"
         await office.query("UPDATE organizations SET time_zone = 'nowhere'")
         assert await zone_of() == "UTC"
 
@@ -242,7 +246,8 @@ class TestWhetherAMessageMayGo:
         nobody = str(uuid4())
         for option, value, code, told in (
             ("--automation", "Ofer", 1, "did you mean 'Offer'?"),
-            ("--client", nobody, 1, f"no client {nobody} of Northwind Heating"),
+            ("--client", nobody, 1, f"Northwind Heating has no client '{nobody}'; give an id"),
+            ("--client", "ada", 1, "an email, or a phone number with its area code"),
             ("--at", "tomorrow", 2, "'tomorrow' is no moment; write it such as"),
             ("--zone", "Europe/Berln", 2, "did you mean 'Europe/Berlin'?"),
         ):
