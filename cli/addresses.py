@@ -8,6 +8,7 @@ from uuid import UUID
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cli.output import printable
 from fixlify.channels.addresses import email_address, phone_number
 from fixlify.domain.errors import RecipientError
 from fixlify.domain.events import SubjectType
@@ -50,5 +51,6 @@ async def read_address(
         kind = "an email address" if read is Channel.EMAIL else "a phone number"
         example = "ada@example.com" if read is Channel.EMAIL else "+12125550123"
         raise click.BadParameter(
-            f"is not {kind}; write one such as {example}", param_hint="ADDRESS"
+            f"'{printable(address)}' is not {kind}; write one such as {example}",
+            param_hint="ADDRESS",
         ) from None
