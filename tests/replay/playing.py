@@ -129,6 +129,13 @@ async def move_while_held(room: WaitingRoom, handle: Handle) -> None:
     await _switch(room, "active")
 
 
+async def move_and_enable_while_held(room: WaitingRoom, handle: Handle) -> None:
+    await _pause_until_held(room, "remind")
+    await _move(room, DAY + 2 * SOON)
+    await quiet(handle)
+    await _enable(room, handle)
+
+
 async def move_away_while_held(room: WaitingRoom, handle: Handle) -> None:
     await _pause_until_held(room, "remind")
     await _move(room, timedelta(hours=3))

@@ -200,6 +200,9 @@ STEP_SCENARIOS: Mapping[str, StepScenario] = MappingProxyType(
         "moved-while-held": StepScenario(
             _REMIND, play=playing.move_while_held, visit_in=DAY + SOON
         ),
+        "moved-then-enabled-while-held": StepScenario(
+            _REMIND, play=playing.move_and_enable_while_held, visit_in=DAY + SOON
+        ),
         "moved-away-while-held": StepScenario(
             _REMIND, "skipped", play=playing.move_away_while_held, visit_in=DAY + SOON
         ),
