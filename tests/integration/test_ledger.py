@@ -702,6 +702,17 @@ class TestEntering:
         (execution,) = await book.office.executions()
         assert (execution["status"], execution["waiting_for"]) == ("running", None)
 
+    async def test_a_run_that_waits_for_this_message_still_says_so(self, book: Book) -> None:
+        """It tries again every quarter of an hour, and tells only what is new."""
+        await book.enter()
+        await book.office.query("UPDATE messages SET status = 'held', reason = 'quiet hours'")
+        await book.office.query(
+            "UPDATE automation_execution_logs SET status = 'waiting', waiting_for = 'sms: held'"
+        )
+        await book.enter()
+        (execution,) = await book.office.executions()
+        assert (execution["status"], execution["waiting_for"]) == ("waiting", "sms: held")
+
     @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "skipped"])
     async def test_a_run_that_is_over_stays_over(self, book: Book, status: str) -> None:
         await book.office.query("UPDATE automation_execution_logs SET status = %s", status)

@@ -13,7 +13,8 @@ from devstack.sms import SmsCatcher
 from fixlify.domain.rules import parse_rules
 from fixlify.storage.database import Database
 from fixlify.storage.rules import store_rules
-from tests.stories.waiting import WaitingRoom
+from tests.stories.waiting import WaitingRoom, quiet
+from workflows.automation import AutomationWorkflow
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)
@@ -211,6 +212,30 @@ async def test_a_visit_moved_while_its_reminder_is_held_is_reminded_of_at_its_ne
 
     (message,) = phone.messages
     assert "12:00" in message.body
+
+
+async def test_a_stop_that_is_lifted_sends_no_reminder_before_the_new_time_of_its_visit(
+    room: WaitingRoom, phone: SmsCatcher
+) -> None:
+    start = await next_time(room, time(15)) + DAY
+    job = await room.begin(REMINDER, schedule_start=start)
+    handle = room.engine.handle((await room.office.executions())[0]["id"])
+    await room.office.insert("automation_stops", organization_id=room.office.organization_id)
+    await room.sleep_until(start - timedelta(hours=2))
+    await room.waits_for("remind: held")
+
+    await room.move_visit(job, start + 5 * DAY)
+    await room.engine.relay_everything()
+    await quiet(handle)
+    await room.office.query("DELETE FROM automation_stops")
+    await handle.signal(AutomationWorkflow.release)
+    await quiet(handle)
+    await room.sleep_until(start + 4 * DAY)
+    assert not phone.messages
+
+    await room.sleep_until(start + 5 * DAY + timedelta(hours=1))
+    await room.waits_for("nap until")
+    assert len(phone.messages) == 1
 
 
 async def test_a_cap_holds_what_is_too_much_and_says_until_when(

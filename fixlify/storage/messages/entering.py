@@ -66,11 +66,16 @@ class EnteredMessage:
 
 # The first row of an execution's step stands, and a repeated render reads it back. Only what is
 # held is written anew: as long as it may go it stays held, for whoever looks for what is held.
-# A run that was waiting is running again from here on.
+# A run that was waiting is running again from here on, unless it waits for this very message: it
+# says so once, however often it tries.
 _ENTER: Final = text("""
     WITH resumed AS (
         UPDATE automation_execution_logs SET status = 'running', waiting_for = NULL
-        WHERE id = :execution_id AND status = 'waiting'
+        WHERE id = :execution_id AND status = 'waiting' AND NOT EXISTS (
+            SELECT FROM messages
+            WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
+              AND status = 'held' AND reason <> 'redriven'
+        )
     ),
     new AS (
         SELECT *, coalesce(written_at, clock_timestamp()) AS created_at
