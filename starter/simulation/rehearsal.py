@@ -19,6 +19,7 @@ from fixlify.storage.rehearsal import SentMessage, find_refusals, read_only, sen
 from fixlify.storage.rules import load_rules
 from starter.simulation.occasion import Rehearsed, why_not
 from starter.simulation.steps import SimulatedStep
+from starter.simulation.supposed import with_status
 from starter.simulation.walk import walk
 from starter.simulation.world import World, addressed
 
@@ -66,6 +67,8 @@ async def rehearse(
             f"there is no {subject.type} '{subject.id}'; ids are written as the tables have them"
         )
     facts = facts.with_event(event.data if event else {})
+    if event is not None:
+        facts = with_status(facts, event.type, event.after)
     reason = why_not(rehearsed, event, facts) if event else None
     world = World(
         pinned=rehearsed.pinned,
@@ -85,7 +88,7 @@ async def rehearse(
     steps = tuple(walk(world, begin))
     on_timeout = None
     if any(step.kind == "wait_for_event" for step in steps):
-        world.sent = sent
+        world.sent, world.facts = sent, facts
         on_timeout = tuple(walk(world, begin, happens=False))
     return Rehearsal(subject, facts, begin, reason, steps, on_timeout)
 

@@ -29,6 +29,7 @@ from fixlify.domain.steps import (
 )
 from fixlify.rendering import render_task
 from starter.simulation.steps import Fate, SimulatedStep
+from starter.simulation.supposed import with_awaited
 from starter.simulation.world import World
 
 _WAITS = (Wait, WaitUntil, WaitForEvent)
@@ -149,6 +150,7 @@ class _Walk:
         after = "the run ends" if step.on_timeout is OnTimeout.EXIT else "the run goes on"
         both = f"{event}; if it has not come by {deadline:%Y-%m-%d %H:%M} UTC, {after}"
         if self._happens:
+            self._world.facts = with_awaited(self._world.facts, step.event)
             return self._waited(
                 step, depth, self._now, f"for {both}. From here on: as if it came at once"
             )

@@ -109,7 +109,8 @@ async def test_both_ways_of_an_awaited_event_are_told(
     }
     drawn = await simulate(command_line, tmp_path, DESIGN, "--job", "J-2019")
     assert "If what it waits for does not happen" in drawn.out
-    assert "it did not happen within 7d" in drawn.out
+    assert drawn.out.count("it did not happen within 7d") == 1
+    assert "the run ends, until" not in drawn.out
 
 
 async def test_what_is_drawn_fits_a_narrow_terminal_and_says_it_was_nothing(
@@ -418,3 +419,35 @@ async def test_a_name_nobody_has_is_answered_with_the_nearest(command_line: Comm
     said = await command_line.run("automations", "simulate", "Nothing", "--job", "J-1")
     assert said.code == 1
     assert "no automation 'Nothing'" in said.err
+
+
+async def test_an_event_has_changed_the_status_it_is_about(
+    command_line: CommandLine, office: Office, tmp_path: Path
+) -> None:
+    """What the shipped request for a review asks before it goes."""
+    await office.add_job(status="on the way")
+    asked = steps_of(
+        TEXT, exit_when="{field: job.status, operator: not_equals, value: completed}"
+    ).replace("name: Draft", "name: Draft\nconditions: {field: job.status, operator: is_not_empty}")
+    event = '{"type": "job_status_changed", "before": "on the way", "after": "Completed"}'
+    found = await rehearsed(command_line, tmp_path, asked, "--job", "J-2019", "--event", event)
+    assert found["would_run"]
+    assert fates(found["steps"]) == {"text": "sent"}
+    as_it_is = await rehearsed(command_line, tmp_path, asked, "--job", "J-2019")
+    assert fates(as_it_is["steps"]) == {"text": "ended"}
+
+
+async def test_an_awaited_event_has_changed_the_status_only_where_it_came(
+    command_line: CommandLine, office: Office, tmp_path: Path
+) -> None:
+    """The shipped estimate-follow-up plans the work of what was accepted, and asks otherwise."""
+    await office.add_job(status="on the way")
+    asked = steps_of(
+        "{id: done, type: wait_for_event, event: {type: job_completed}, timeout: 3d}",
+        "{id: way, type: branch, if: {field: job.status, operator: equals, value: completed},"
+        " then: [{id: thank, type: send_sms, text: Thanks}],"
+        " else: [{id: sorry, type: send_sms, text: Sorry}]}",
+    )
+    found = await rehearsed(command_line, tmp_path, asked, "--job", "J-2019")
+    assert fates(found["steps"]) == {"done": "waited", "way": "branched", "thank": "sent"}
+    assert fates(found["on_timeout"]) == {"done": "waited", "way": "branched", "sorry": "sent"}
