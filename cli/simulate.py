@@ -200,9 +200,10 @@ def _said(step: SimulatedStep, words: Words) -> str:
         case Fate.DONE:
             return f"would {step.told}"
         case Fate.WAITED:
+            if step.kind == "wait_for_event":
+                return f"waits {step.told}"
             until = f", until {words.moment(step.until)}" if step.until else ""
-            missed = f"; {step.reason}" if step.reason else ""
-            return f"waits {step.told or ''}{until}{missed}".replace("waits ,", "waits")
+            return f"waits {step.told or ''}{until}".replace("waits ,", "waits")
         case Fate.BRANCHED:
             return f"goes {step.told}"
         case Fate.ENDED:
@@ -222,6 +223,8 @@ def _sent(message: SimulatedMessage) -> str:
 
 
 def _details(step: SimulatedStep, words: Words) -> Iterator[tuple[Mark, str]]:
+    if step.fate is Fate.WAITED and step.reason:
+        yield Mark.NOT_DONE, step.reason
     for held in step.held:
         since, until = words.moment(held.since), words.moment(held.until)
         yield Mark.HELD, f"held from {since} until {until}: {held.reason}"
