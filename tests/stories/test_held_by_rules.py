@@ -282,6 +282,38 @@ async def test_marketing_waits_for_a_working_day(
     assert (when.strftime("%a"), when.hour) in [("Tue", 9), ("Thu", 9)]
 
 
+async def test_marketing_waits_for_the_end_of_a_holiday(
+    room: WaitingRoom, app_database: Database, mail: MailCatcher
+) -> None:
+    evening = await next_time(room, time(18))
+    holiday = evening.astimezone(NEW_YORK).date()
+    await rule(room, app_database, holidays={"dates": [holiday.isoformat()]})
+    await room.begin(
+        "name: Offer\ntrigger: {type: job_status_changed, to: [scheduled]}\nsteps:\n"
+        '  - {id: evening, type: wait_until, at: "18:00"}\n'
+        "  - {id: offer, type: send_email, subject: A, text: B, message_class: marketing}\n"
+        "  - {id: news, type: send_email, subject: C, text: D}\n"
+    )
+    await room.sleep_until(evening + timedelta(minutes=1))
+    said = await room.waits_for("offer: held until")
+    assert "holiday" in said
+    assert [email.subject for email in mail.messages] == ["C"], "it binds marketing alone"
+    await room.end()
+
+    offer, _ = await room.office.messages()
+    assert offer["sending_at"].astimezone(NEW_YORK).date() == holiday + DAY
+
+
+async def test_an_automation_may_have_rules_of_its_own(
+    room: WaitingRoom, app_database: Database, phone: SmsCatcher
+) -> None:
+    await rule(room, app_database, **NIGHT)
+    await room.begin(TEXT.replace("trigger:", 'rules: {quiet_hours: "off"}\ntrigger:'))
+    await room.end()
+
+    assert await sent_at(room) == [time(22)]
+
+
 async def test_a_paused_automation_holds_its_runs_and_loses_none(
     room: WaitingRoom, phone: SmsCatcher
 ) -> None:
