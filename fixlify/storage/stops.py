@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fixlify.domain.endings import STOPPED
 from fixlify.domain.errors import StaleWorkError
 from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import MessageStatus, SendReceipt
@@ -119,11 +120,14 @@ _FREED = f"""
     )
 """
 
-# A run that holds a message is woken. It runs again from here on, and says so at once: what it
-# waits for now is the provider.
+# A run that holds a message, or a step that acts, is woken. It runs again from here on, and says
+# so at once: what it waits for now is the provider.
 _WAKE = text(f"""
     WITH held AS (
-        SELECT DISTINCT x.execution_id FROM messages x WHERE x.status = 'held' AND {_FREED}
+        SELECT x.execution_id FROM messages x WHERE x.status = 'held' AND {_FREED}
+        UNION
+        SELECT x.id FROM automation_execution_logs x
+        WHERE x.status = 'waiting' AND position('{STOPPED}' IN x.waiting_for) > 0 AND {_FREED}
     )
     UPDATE automation_execution_logs e SET status = 'running', waiting_for = NULL
     FROM held

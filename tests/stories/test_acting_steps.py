@@ -10,6 +10,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
+from fixlify.storage.database import Database
+from fixlify.storage.stops import resume_automations
+from starter.release import release_runs
 from tests.engine import running_engine
 from tests.office import Office
 from tests.receiving import Receiver, Reply
@@ -118,3 +121,20 @@ async def test_a_paused_automation_acts_when_it_is_enabled_again(
 
     assert execution["status"] == "completed"
     assert len(receiver.received) == 1
+
+
+async def test_a_stop_holds_what_acts_and_a_resume_wakes_it(
+    room: WaitingRoom, engine_database: Database
+) -> None:
+    await room.begin(AFTER_A_DAY)
+    await room.waits_for("nap until")
+    await room.office.insert("automation_stops", organization_id=room.office.organization_id)
+    await room.clock.sleep(timedelta(days=1, minutes=1))
+    await room.waits_for("tag: held, automations are stopped")
+    async with engine_database.transaction() as connection:
+        resumed = await resume_automations(connection, room.office.organization_id)
+    await release_runs(room.engine.client, resumed.runs)
+    execution = await room.end()
+
+    assert len(resumed.runs) == 1
+    assert execution["status"] == "completed"
