@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ _DAY = timedelta(days=1)
 
 
 class Arrival(NamedTuple):
-    """When to go on.
+    """When to go on; in UTC.
 
     Go on at ``until``, at once where it is None; skip what hangs on the moment where ``late``
     says why. What is sent then is worth nothing after ``good_until``.
@@ -50,8 +51,10 @@ def find_arrival(
         return _without_moment(step, armed, now)
     until, good_until = found
     if isinstance(step.if_late, Within):
-        end = until + step.if_late.within
-        good_until = end if good_until is None else min(end, good_until)
+        # A moment of the calendar's last days is worth something until the end of it.
+        with suppress(OverflowError):
+            end = until + step.if_late.within
+            good_until = end if good_until is None else min(end, good_until)
     return Arrival(until, _lateness(step, until, now), good_until)
 
 
@@ -68,17 +71,17 @@ def _find(
     now: datetime,
     armed: datetime | None,
 ) -> tuple[datetime, datetime | None] | None:
-    if isinstance(at, FieldMoment):
-        try:
+    try:
+        if isinstance(at, FieldMoment):
             return _of_field(at, facts, zone)
-        except (OverflowError, ValueError):
-            # Shifted beyond the calendar.
-            return None
-    if isinstance(at, time):
-        return armed or _next_time(at, zone, now), None
-    if isinstance(at, datetime):
-        return (at if at.tzinfo else _on_the_wall(at.date(), at.time(), zone)), None
-    return _on_the_wall(at, MORNING, zone), None
+        if isinstance(at, time):
+            return armed or _next_time(at, zone, now), None
+        if isinstance(at, datetime):
+            return _instant(at, zone), None
+        return _on_the_wall(at, MORNING, zone), None
+    except (OverflowError, ValueError):
+        # Shifted beyond the calendar.
+        return None
 
 
 def _of_field(
@@ -89,7 +92,7 @@ def _of_field(
         return None
     offset = at.offset or timedelta()
     if isinstance(value, datetime):
-        anchor = value if value.tzinfo else _on_the_wall(value.date(), value.time(), zone)
+        anchor = _instant(value, zone)
         until = anchor + offset
         if at.time is not None:
             until = _on_the_wall(until.astimezone(zone).date(), at.time, zone)
@@ -112,6 +115,13 @@ def _moment(value: object) -> datetime | date | None:
             except ValueError:
                 continue
     return None
+
+
+def _instant(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return *moment* in UTC; without a zone of its own it is what the wall there says."""
+    if moment.tzinfo is None:
+        return _on_the_wall(moment.date(), moment.time(), zone)
+    return moment.astimezone(UTC)
 
 
 def _on_the_wall(day: date, at: time, zone: ZoneInfo) -> datetime:

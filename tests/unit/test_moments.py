@@ -143,3 +143,22 @@ def test_a_zone_that_is_none_is_the_companys() -> None:
     assert find_arrival(until("2026-12-01"), known, NOW).until == datetime(
         2026, 12, 1, 15, tzinfo=UTC
     )
+
+
+def test_every_moment_is_told_in_utc() -> None:
+    """What people read says UTC, and once said the hour of another zone."""
+    arrival = find_arrival(until("2026-12-01T10:00:00+02:00", {"within": "2h"}), facts(), NOW)
+
+    assert [f"{each:%H:%M}" for each in (arrival.until, arrival.good_until) if each] == [
+        "08:00",
+        "10:00",
+    ]
+
+
+def test_a_policy_reaches_no_further_than_the_calendar() -> None:
+    last = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    at = {"field": "job.schedule_start"}
+    arrival = find_arrival(until(at, {"within": "2h"}), facts(schedule_start=last), NOW)
+
+    assert arrival == (last, None, None)
+    assert find_arrival(until("9999-12-31T23:00"), facts(), NOW).late == "the moment is empty"
