@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import usable_data
+from activities.failures import EXECUTION_ENDED, usable_data
 from fixlify.domain.ids import redrives_of
 from fixlify.domain.planning import plan_steps
 from fixlify.domain.runs import (
@@ -18,6 +18,7 @@ from fixlify.domain.runs import (
 )
 from fixlify.storage.database import Database
 from fixlify.storage.executions import (
+    NotBegun,
     begin_execution,
     finish_execution,
     record_progress,
@@ -38,7 +39,7 @@ class ExecutionActivities:
         A second call by the same run returns the same plan.
 
         Raises:
-            ApplicationError: Not retryable; another run has the execution, or it has ended.
+            ApplicationError: Not retryable; the execution has ended, or another run has it.
         """
         info = activity.info()
         async with usable_data(), self._database.statement() as connection:
@@ -49,8 +50,9 @@ class ExecutionActivities:
                 workflow_id=info.workflow_id or "",
                 run_id=info.workflow_run_id or "",
             )
-        if isinstance(begun, str):
-            raise ApplicationError(begun, type="ExecutionTaken", non_retryable=True)
+        if isinstance(begun, NotBegun):
+            type_ = EXECUTION_ENDED if begun.has_ended else "ExecutionTaken"
+            raise ApplicationError(begun.reason, type=type_, non_retryable=True)
         return RunPlan(
             automation_id=begun.automation_id,
             version=begun.version,

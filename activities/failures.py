@@ -14,6 +14,9 @@ from fixlify.storage.failures import blames_the_data, cause_of
 UNUSABLE_DATA: Final = "UnusableData"
 """The type of the error that ends a run, because trying again would fail the same way."""
 
+EXECUTION_ENDED: Final = "ExecutionEnded"
+"""The type of the error that tells a run that its execution ended before it could begin."""
+
 _log = structlog.get_logger(__name__)
 
 

@@ -89,10 +89,14 @@ class AutomationWorkflow:
             await self._carry_out(self._plan.steps)
         except BaseException as error:
             if is_cancelled_exception(error):
-                await self._record(ExecutionStatus.CANCELLED, "the run was cancelled")
+                by_whom = workflow.cancellation_reason() or "the run was cancelled"
+                await self._record(ExecutionStatus.CANCELLED, by_whom)
                 raise
             if (reason := calls.unusable_data(error)) is None:
                 raise
+            if (ended := calls.ended_before(error)) is not None:
+                # Nothing of it is this run's to write.
+                return self._outcome(ExecutionStatus.SKIPPED, ended)
             return await self._record(ExecutionStatus.FAILED, reason)
         return await self._record(*run_status(tuple(self._memory.outcomes), self._ending))
 
@@ -487,16 +491,19 @@ class AutomationWorkflow:
         return writing.result()
 
     async def _write(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
-        outcome = RunOutcome(
+        outcome = self._outcome(status, reason)
+        await calls.record_outcome(outcome)
+        return outcome
+
+    def _outcome(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
+        self._show(f"**{status.capitalize()}**" + (f": {reason}" if reason else ""))
+        return RunOutcome(
             execution_id=self._run.execution_id,
             organization_id=self._run.organization_id,
             status=status,
             reason=reason,
             outcomes=tuple(self._memory.outcomes),
         )
-        await calls.record_outcome(outcome)
-        self._show(f"**{status.capitalize()}**" + (f": {reason}" if reason else ""))
-        return outcome
 
     def _skip(self, steps: list[PlannedStep], reason: str) -> None:
         for step in steps:

@@ -12,7 +12,7 @@ from activities.actions import ActionActivities
 from activities.decisions import DecisionActivities
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
-from activities.failures import UNUSABLE_DATA
+from activities.failures import EXECUTION_ENDED, UNUSABLE_DATA
 from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
 from activities.webhooks import WebhookActivities
@@ -170,9 +170,18 @@ async def record_outcome(outcome: RunOutcome) -> None:
 
 def unusable_data(error: BaseException) -> str | None:
     """Return why the run cannot go on, or None when it is not for the data's sake."""
+    return _message(error, UNUSABLE_DATA)
+
+
+def ended_before(error: BaseException) -> str | None:
+    """Return how the execution ended before the run began, or None where it did not."""
+    return _message(error, EXECUTION_ENDED)
+
+
+def _message(error: BaseException, type_: str) -> str | None:
     # A local activity's own error comes bare, an ordinary activity's wrapped.
     cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type == UNUSABLE_DATA:
+    if isinstance(cause, ApplicationError) and cause.type == type_:
         return cause.message
     return None
 

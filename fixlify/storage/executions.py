@@ -84,6 +84,18 @@ class BegunExecution:
     done: tuple[StepOutcome, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """Why a workflow may not have an execution.
+
+    It ``has_ended`` where nothing is amiss: the execution was over before its workflow found a
+    worker, or a later workflow was started for it. Else somebody else has begun it.
+    """
+
+    reason: str
+    has_ended: bool = False
+
+
 # Transaction-level advisory locks, taken in one order so that two relays cannot deadlock.
 # They make "look into the window, then insert" one step for everyone with the same subject.
 # One per subject, not per automation: the server's lock table is small and everybody's.
@@ -213,8 +225,11 @@ _OPEN = text("""
     WHERE e.status IN ('pending', 'running', 'waiting')
 """)
 
+_OPEN_STATUSES = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
+
 _STANDING = text("""
-    SELECT status, redrives FROM automation_execution_logs
+    SELECT status, redrives, workflow_id IS NULL OR workflow_id = :workflow_id AS is_its_own
+    FROM automation_execution_logs
     WHERE id = :id AND organization_id = :organization_id
 """)
 
@@ -372,7 +387,7 @@ async def begin_execution(
     *,
     workflow_id: str,
     run_id: str,
-) -> BegunExecution | str:
+) -> BegunExecution | NotBegun:
     """Give the execution to this workflow, or return why it may not have it.
 
     A second call by the same workflow returns the same.
@@ -399,14 +414,18 @@ async def begin_execution(
             done=await _done(connection, execution_id) if redrives else (),
         )
     result = await connection.execute(
-        _STANDING, {"id": execution_id, "organization_id": organization_id}
+        _STANDING,
+        {"id": execution_id, "organization_id": organization_id, "workflow_id": workflow_id},
     )
     standing = result.one_or_none()
     if standing is None:
-        return "there is no such execution"
-    if standing.redrives != redrives:
-        return "the execution was redriven, and has another workflow now"
-    return f"the execution is already {standing.status}"
+        return NotBegun("there is no such execution")
+    if standing.redrives > redrives:
+        return NotBegun("the execution was redriven, and has another workflow now", has_ended=True)
+    return NotBegun(
+        f"the execution is already {standing.status}",
+        has_ended=standing.is_its_own and standing.status not in _OPEN_STATUSES,
+    )
 
 
 async def _done(connection: AsyncConnection, execution_id: UUID) -> tuple[StepOutcome, ...]:

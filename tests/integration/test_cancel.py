@@ -19,7 +19,7 @@ from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import ExecutionStatus
 from fixlify.storage.cancellation import Standing, find_open, look_at
 from fixlify.storage.database import Database
-from fixlify.storage.executions import begin_execution
+from fixlify.storage.executions import NotBegun, begin_execution
 from fixlify.storage.messages import enter_messages
 from starter.cancel import Cancellation, cancel_runs, cancel_waiting
 from starter.redrive import redrive_executions
@@ -214,7 +214,7 @@ class TestNotBegun:
                 workflow_id=workflow_id(execution_id),
                 run_id="1",
             )
-        assert begun == "the execution is already cancelled"
+        assert begun == NotBegun("the execution is already cancelled", has_ended=True)
 
     @pytest.mark.parametrize(
         "status", [each for each in ExecutionStatus if each is not ExecutionStatus.PENDING]

@@ -21,6 +21,7 @@ from fixlify.domain.runs import (
 from fixlify.storage.database import Database
 from fixlify.storage.executions import (
     BegunExecution,
+    NotBegun,
     begin_execution,
     finish_execution,
     record_progress,
@@ -59,7 +60,7 @@ async def database_url(shared_database: str) -> str:
 
 async def begin(
     database: Database, execution: UUID, organization: UUID, run_id: str = "run-1"
-) -> BegunExecution | str:
+) -> BegunExecution | NotBegun:
     async with database.statement() as connection:
         return await begin_execution(
             connection,
@@ -156,7 +157,7 @@ class TestBeginning:
         )
         begun = [result for result in results if isinstance(result, BegunExecution)]
         assert len(begun) == 1
-        assert results.count("the execution is already running") == 9
+        assert results.count(NotBegun("the execution is already running")) == 9
 
     @pytest.mark.parametrize("status", FINAL)
     async def test_what_has_ended_cannot_begin(
@@ -165,16 +166,17 @@ class TestBeginning:
         execution = await add_execution(office, status.value, run_id="run-1")
         before = await everything(office)
         told = await begin(engine_database, execution, office.organization_id)
-        assert told == f"the execution is already {status}"
+        assert told == NotBegun(f"the execution is already {status}", has_ended=True)
         assert await everything(office) == before
 
     async def test_what_is_not_there(self, engine_database: Database, office: Office) -> None:
         told = await begin(engine_database, uuid4(), office.organization_id)
-        assert told == "there is no such execution"
+        assert told == NotBegun("there is no such execution")
 
     async def test_what_is_anothers(self, engine_database: Database, office: Office) -> None:
         execution = await add_execution(office, "pending")
-        assert await begin(engine_database, execution, uuid4()) == "there is no such execution"
+        told = await begin(engine_database, execution, uuid4())
+        assert told == NotBegun("there is no such execution")
         assert [row["status"] for row in await office.executions()] == ["pending"]
 
     async def test_an_edit_does_not_reach_what_was_matched_before(

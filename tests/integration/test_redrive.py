@@ -17,7 +17,12 @@ from devstack.sms import SmsCatcher
 from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import ExecutionStatus, MessageStatus, RunOutcome
 from fixlify.storage.database import Database
-from fixlify.storage.executions import begin_execution, finish_execution
+from fixlify.storage.executions import (
+    BegunExecution,
+    NotBegun,
+    begin_execution,
+    finish_execution,
+)
 from fixlify.storage.messages import enter_messages
 from fixlify.storage.redrive import find_candidates
 from fixlify.storage.stops import resume_automations, stop_automations
@@ -398,7 +403,7 @@ class TestTheLedger:
                 workflow_id=workflow_id(execution_id, 1),
                 run_id="1",
             )
-        assert not isinstance(begun, str)
+        assert isinstance(begun, BegunExecution)
         assert [(each.step_id, each.position, each.result) for each in begun.done] == [
             ("completed", 0, "then"),
             ("unknown", 1, "then"),
@@ -433,7 +438,9 @@ class TestTheRunBefore:
                 workflow_id=workflow_id(execution_id),
                 run_id="1",
             )
-        assert begun == "the execution was redriven, and has another workflow now"
+        assert begun == NotBegun(
+            "the execution was redriven, and has another workflow now", has_ended=True
+        )
 
     async def test_it_cannot_end_the_new_one(
         self, office: Office, engine_database: Database
@@ -463,7 +470,7 @@ class TestTheRunBefore:
                     workflow_id=workflow_id(execution_id),
                     run_id="1",
                 )
-            assert not isinstance(begun, str)
+            assert isinstance(begun, BegunExecution)
             assert begun.done == ()
 
 

@@ -127,8 +127,12 @@ async def test_a_reason_that_came_up_during_the_wait_stops_the_message(
     assert reason in held["reason"]
 
 
+@pytest.mark.parametrize(
+    ("said", "recorded"),
+    [("", "the run was cancelled"), ("cancelled by hand", "cancelled by hand")],
+)
 async def test_a_cancelled_run_is_recorded_and_sends_nothing_more(
-    office: Office, engine: Engine, mail: MailCatcher
+    office: Office, engine: Engine, mail: MailCatcher, said: str, recorded: str
 ) -> None:
     await office.apply(FOLLOW_UP)
     job = await office.add_job()
@@ -136,12 +140,12 @@ async def test_a_cancelled_run_is_recorded_and_sends_nothing_more(
     await _until_waiting(office, engine)
     (execution,) = await office.executions()
 
-    await engine.handle(execution["id"]).cancel()
+    await engine.handle(execution["id"]).cancel(reason=said)
     with pytest.raises(WorkflowFailureError):
         await engine.handle(execution["id"]).result()
 
     (execution,) = await office.executions()
-    assert (execution["status"], execution["reason"]) == ("cancelled", "the run was cancelled")
+    assert (execution["status"], execution["reason"]) == ("cancelled", recorded)
     assert not mail.messages
 
 
