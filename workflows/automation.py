@@ -116,7 +116,7 @@ class AutomationWorkflow:
         """Do *steps* in their order; what hangs on a moment that was missed is skipped."""
         missed = None
         for act in _acts(steps):
-            if act[0].kind in WAITS:
+            if act[0].kind in WAITS and act[0].enabled:
                 missed = None
             if missed is not None:
                 self._skip(act, missed)
