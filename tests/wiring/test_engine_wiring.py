@@ -23,6 +23,7 @@ from fixlify.domain import queues
 from fixlify.domain.steps import Step
 from fixlify.settings import variables
 from tests.replay.scenarios import SCENARIOS
+from tests.replay.stepping import STEP_SCENARIOS
 from worker.workers import WORKFLOWS, build_workers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -97,7 +98,8 @@ async def test_every_activity_is_registered_and_every_queue_has_a_worker(
 
 
 def test_every_kind_of_step_is_in_a_recorded_history() -> None:
-    automations = "\n".join(scenario.automation for scenario in SCENARIOS.values())
+    scenarios = (*SCENARIOS.values(), *STEP_SCENARIOS.values())
+    automations = "\n".join(scenario.automation for scenario in scenarios)
     for step in _types(Step):
         assert f"type: {step}" in automations
 
