@@ -206,17 +206,20 @@ class AutomationWorkflow:
         return None
 
     async def _wait_for_event(self, step: PlannedStep) -> None:
+            self._memory.take_news()
         assert step.duration is not None, "an event has a time-out"  # noqa: S101
         self._hang_on(None)
         begun = self._memory.deadlines.get(step.id)
         deadline = begun or workflow.now() + step.duration
         while True:
             nudges = self._memory.nudges
-            view = await self._look(step)
+            news = self._memory.take_news()
+            view = await self._look(step, news)
             if self._is_over:
                 return
             if view.event_id is not None:
                 self._note(step, StepStatus.COMPLETED, result=f"event {view.event_id}")
+            self._memory.take_news()
                 return
             if workflow.now() >= deadline:
                 break
@@ -244,6 +247,8 @@ class AutomationWorkflow:
         async def attempt() -> ActionReceipt:
             return await calls.act(step, self._request(step))
 
+                # What came after it may be what the next step waits for.
+                self._memory.put_back(each for each in news if each > view.event_id)
         async def give_up(reason: str, status: StepStatus) -> ActionReceipt:
             return ActionReceipt(status=status, reason=reason)
 
@@ -409,9 +414,9 @@ class AutomationWorkflow:
             )
         return self._memory.nudges > nudges
 
-    async def _look(self, step: PlannedStep) -> View:
+    async def _look(self, step: PlannedStep, event_ids: tuple[int, ...] = ()) -> View:
         """See what the facts say now; the run may be over by them."""
-        view = await calls.look(self._request(step, self._memory.take_news()))
+        view = await calls.look(self._request(step, event_ids))
         self._end(view.ending)
         return view
 

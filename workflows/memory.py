@@ -85,3 +85,7 @@ class RunMemory:
         """Return the events heard and not looked at yet; they are then looked at."""
         news, self._heard = tuple(self._heard), []
         return news
+
+    def put_back(self, event_ids: Iterable[int]) -> None:
+        """Count events as not looked at, before those that were heard since."""
+        self._heard = [*event_ids, *self._heard]

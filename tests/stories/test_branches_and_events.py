@@ -8,7 +8,9 @@ import pytest
 
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
+from fixlify.storage.database import Database
 from tests.engine import eventually
+from tests.stories.test_held_by_rules import rule
 from tests.stories.waiting import WaitingRoom
 
 DAY = timedelta(days=1)
@@ -209,3 +211,71 @@ async def test_a_time_of_day_is_the_next_one_in_the_clients_zone(
     await room.end()
 
     assert len(phone.messages) == 1
+
+
+async def test_what_happens_while_a_message_is_held_is_not_missed(
+    room: WaitingRoom, app_database: Database, phone: SmsCatcher
+) -> None:
+    await rule(room, app_database, caps=[{"at_most": 1, "per": "24h"}])
+    await room.begin(
+        REPLY.replace("ON_TIMEOUT", "exit").replace(
+            "  - {id: ask",
+            "  - {id: greet, type: send_sms, text: Hello}\n"
+            "  - {id: nap, type: wait, for: 1s}\n  - {id: ask",
+        )
+    )
+    await room.sleep_until(await room.now() + timedelta(hours=1))
+    await room.waits_for("ask: held until")
+    await room.office.add_inbound_message("yes, ten", client_id=room.office.newest_client_id)
+    await room.engine.relay_everything()
+    await room.sleep_until(await room.now() + timedelta(hours=24))
+    # Held again: the answer has been heard.
+    await room.waits_for("thanks: held until")
+    execution = await room.end()
+
+    assert execution["status"] == "completed"
+    assert [message.body for message in phone.messages][-1] == "Thank you"
+
+
+async def test_two_events_told_at_once_end_two_waits(room: WaitingRoom, phone: SmsCatcher) -> None:
+    await room.begin(
+        HEAD
+        + """
+steps:
+  - {id: begun, type: wait_for_event, event: {type: job_status_changed, to: [in_progress]},
+     timeout: 1d, on_timeout: exit}
+  - id: way
+    type: branch
+    if: {field: job.total, operator: greater_than, value: 0}
+    then: [{id: text, type: send_sms, text: We have begun}]
+  - {id: done, type: wait_for_event, event: {type: job_status_changed, to: [completed]},
+     timeout: 1d, on_timeout: exit}
+  - {id: thanks, type: send_sms, text: Thank you}
+"""
+    )
+    await room.waits_for("begun until")
+
+    await room.office.write_status("J-2019", "in_progress")
+    await room.office.write_status("J-2019", "completed")
+    execution = await room.ended()
+
+    assert (execution["status"], execution["reason"]) == ("completed", None)
+    assert [message.body for message in phone.messages] == ["We have begun", "Thank you"]
+
+
+async def test_a_wait_that_is_not_enabled_ends_no_lateness(
+    room: WaitingRoom, phone: SmsCatcher
+) -> None:
+    """A missing or past date once meant "no delay": the reminder went out at once."""
+    await room.begin(
+        HEAD + "steps:\n"
+        "  - {id: before, type: wait_until, at: {field: job.schedule_start, offset: -24h}}\n"
+        "  - {id: nap, type: wait, for: 1d, enabled: false}\n"
+        "  - {id: remind, type: send_sms, text: Tomorrow}\n",
+        schedule_start=None,
+    )
+    execution = await room.ended()
+
+    assert not phone.messages
+    assert execution["status"] == "skipped"
+    assert (await room.steps())["remind"] == ("skipped", "skipped with before")
