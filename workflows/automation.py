@@ -15,6 +15,7 @@ from temporalio.exceptions import is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from fixlify.domain.durations import format_duration
     from fixlify.domain.runs import (
+        ACTIONS,
         MESSAGES,
         WAITS,
         ActionReceipt,
@@ -76,6 +77,7 @@ class AutomationWorkflow:
         # The moment that what is sent now hangs on, and until when it is worth sending.
         self._anchor: PlannedStep | None = None
         self._good_until: datetime | None = None
+        self._came_long_ago = False
         self._held: dict[str, str] = {}
         self._telling = asyncio.Lock()
         self._under_way = 0
@@ -128,6 +130,12 @@ class AutomationWorkflow:
     async def _do(self, act: list[PlannedStep]) -> str | None:
         """Do one step, or neighbouring messages; return why what follows is to be skipped."""
         step, missed = act[0], None
+        if self._came_long_ago and any(map(self._is_to_act, act)):
+            missed = await self._return_to_moment()
+            if missed is not None:
+                self._skip(act, missed)
+            if missed is not None or self._is_over:
+                return missed
         if step.kind in MESSAGES:
             await self._send(act)
         elif not step.enabled:
@@ -153,6 +161,10 @@ class AutomationWorkflow:
             self._end(Ending(status=ExecutionStatus.CANCELLED, reason=""))
         return missed
 
+    def _is_to_act(self, step: PlannedStep) -> bool:
+        acts = step.kind in MESSAGES or step.kind in ACTIONS
+        return acts and step.enabled and self._memory.outcome_of(step) is None
+
     async def _pass_over(self, step: PlannedStep, done: StepOutcome) -> str | None:
         """Go past a step that was done before, the way that was taken then."""
         if step.kind is StepKind.BRANCH:
@@ -162,7 +174,28 @@ class AutomationWorkflow:
         elif step.kind is StepKind.WAIT_UNTIL:
             if done.status is StepStatus.SKIPPED:
                 return _missed(step)
-            self._hang_on(step, await self._look(step))
+            self._anchor, self._came_long_ago = step, True
+        return None
+
+    async def _return_to_moment(self) -> str | None:
+        """Wait once more where the moment that was come for lies ahead again.
+
+        Before a run goes on that was held, or failed and was set going again: what hangs on
+        the moment is not done, and it may have been moved since.
+        """
+        while self._came_long_ago and self._anchor is not None:
+            nudges, step = self._memory.nudges, self._anchor
+            view = await self._look(step)
+            if self._is_over:
+                return None
+            known = step.id in self._memory.deadlines
+            if view.late is not None and known and self._has_moved(step, view):
+                return _missed(step)
+            self._came_long_ago = view.until is not None and view.until > workflow.now()
+            if view.until is not None and self._came_long_ago:
+                await self._show_armed(step, view.until)
+                await self._rest(view.until, nudges, f"{step.id}: until {_at(view.until)}")
+            self._hang_on(step, view)
         return None
 
     async def _wait(self, step: PlannedStep) -> None:
@@ -383,8 +416,10 @@ class AutomationWorkflow:
                     self._hang_on(self._anchor, view)
                     if view.until is None or view.until <= workflow.now():
                         return None
-                    # Nobody's word makes it come before its moment.
+                    # Nobody's word makes it come before its moment, and it is held anew from then.
                     try_at, is_early = view.until, True
+                    self._memory.held_since[step.id] = try_at
+                    await self._show_held(step, f"held until {_at(try_at)}: the moment was moved")
                     continue
             if (released and not is_early) or self._is_over or workflow.now() >= try_at:
                 return None
@@ -438,6 +473,7 @@ class AutomationWorkflow:
     def _hang_on(self, step: PlannedStep | None, view: View | None = None) -> None:
         """Let what is sent from here on hang on the moment of *step*, or on none."""
         self._anchor = step
+        self._came_long_ago = self._came_long_ago and step is not None
         self._good_until = view.good_until if view is not None else None
         if step is not None and view is not None and view.until is not None:
             self._memory.deadlines[step.id] = view.until

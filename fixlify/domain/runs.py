@@ -79,7 +79,8 @@ class StepStatus(StrEnum):
 class StepOutcome(Message):
     """How one step ended, and why unless it completed. ``position`` counts from 1.
 
-    ``result`` says which way a branch went, or which event came. Older runs have none.
+    ``result`` says which way a branch went, which event came, or which moment a ``wait_until``
+    waited for, in ISO 8601. Older runs have none.
     """
 
     step_id: str
@@ -306,7 +307,11 @@ def run_status(
     what it was to do is skipped; nothing else is completed.
     """
     explained = [f"{o.step_id}: {o.reason}" for o in outcomes if o.reason]
-    if ending is not None and ending.reason:
+    if (
+        ending is not None
+        and ending.reason
+        and not any(o.reason == ending.reason for o in outcomes)
+    ):
         explained.append(ending.reason)
     reasons = "; ".join(explained) or None
     statuses = {outcome.status for outcome in outcomes}

@@ -11,10 +11,12 @@ import pytest
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
 from fixlify.domain.rules import parse_rules
+from fixlify.domain.runs import Heard
 from fixlify.storage.database import Database
 from fixlify.storage.rules import store_rules
+from tests.engine import eventually
 from tests.stories.waiting import WaitingRoom, quiet
-from workflows.automation import AutomationWorkflow
+from workflows.automation import HISTORY_LIMIT, AutomationWorkflow
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)
@@ -329,4 +331,56 @@ async def test_a_paused_automation_holds_its_runs_and_loses_none(
     execution = await room.ended()
 
     assert execution["status"] == "completed"
+    assert len(phone.messages) == 1
+
+
+async def test_a_reminder_that_was_moved_away_is_held_anew_at_its_new_moment(
+    room: WaitingRoom, app_database: Database, phone: SmsCatcher
+) -> None:
+    """A week's limit counts from there; what is said meanwhile is of the new moment."""
+    await rule(room, app_database, **NIGHT)
+    start = await next_time(room, time(9)) + DAY
+    job = await room.begin(REMINDER, schedule_start=start)
+    await room.sleep_until(start - timedelta(hours=9))
+    await room.waits_for("remind: held until")
+
+    await room.move_visit(job, start + 10 * DAY)
+    await room.engine.relay_everything()
+    moment = start + 10 * DAY - timedelta(hours=10)
+    await room.waits_for(f"remind: held until {moment:%Y-%m-%d %H:%M} UTC: the moment was moved")
+    await room.sleep_until(start + 10 * DAY + timedelta(hours=1))
+    await room.waits_for("nap until")
+
+    assert len(phone.messages) == 1
+    assert await sent_at(room) == [time(8)]
+
+
+async def test_a_held_reminder_waits_for_its_moved_moment_in_a_new_history_too(
+    room: WaitingRoom, phone: SmsCatcher
+) -> None:
+    begun = await room.now()
+    start = begun + timedelta(hours=11)
+    job = await room.begin(REMINDER, schedule_start=start)
+    await room.waits_for("before until")
+    await room.office.query("UPDATE automation_workflows SET status = 'paused'")
+    await room.sleep_until(begun + timedelta(hours=2))
+    await room.waits_for("remind: held, the automation is paused")
+    (execution,) = await room.office.executions()
+    handle = room.engine.handle(execution["id"])
+    first_run = (await handle.describe()).run_id
+    await room.move_visit(job, start + 8 * DAY)
+    for number in range(1, HISTORY_LIMIT):
+        await handle.signal("hear", Heard(event_ids=(number,)))
+
+    async def goes_on() -> bool:
+        return (await handle.describe()).run_id != first_run
+
+    await eventually(goes_on)
+    await room.office.query("UPDATE automation_workflows SET status = 'active'")
+    await handle.signal("release")
+    await room.sleep_until(begun + 5 * DAY)
+    assert not phone.messages
+    await room.sleep_until(start + 8 * DAY - timedelta(hours=9))
+    await room.waits_for("nap until")
+
     assert len(phone.messages) == 1
