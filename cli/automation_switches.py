@@ -43,7 +43,7 @@ def enable(automation: str, organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def disable(automation: str, runs: str, organization: str | None, as_json: bool) -> None:
-    """Make an automation stop listening, and decide about its runs.
+    """Pause an automation, and decide about its runs.
 
     `hold` lets them wait where they are about to act until it is enabled again, `finish` lets
     them go on to their end, `cancel` ends them.
@@ -56,7 +56,10 @@ def disable(automation: str, runs: str, organization: str | None, as_json: bool)
 @organization_option
 @json_option
 def archive(automation: str, organization: str | None, as_json: bool) -> None:
-    """Put an automation away: it listens no more, and its runs end as cancelled."""
+    """Put an automation away.
+
+    It listens no more, and its runs end as cancelled.
+    """
     _switch(automation, organization, AutomationStatus.ARCHIVED, as_json=as_json)
 
 

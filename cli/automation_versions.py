@@ -43,7 +43,9 @@ _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}
 def diff(
     automation: str, old: int | None, new: int | None, organization: str | None, as_json: bool
 ) -> None:
-    """Show what differs between two versions, the texts of their templates included.
+    """Show what differs between two versions.
+
+    The texts of their templates are included.
 
     OLD is the version before the current one and NEW the current one, unless given.
     """

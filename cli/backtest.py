@@ -47,7 +47,7 @@ def backtest(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """Run an automation over the events that were recorded, sending nothing.
+    """Run an automation over recorded events, sending nothing.
 
     FILE|NAME is a YAML file, which is not stored, or a stored automation. Reports how many
     events match, what would have gone when, what rules would have held, what would have been

@@ -60,7 +60,7 @@ def cancel(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """End runs that wait or are under way, and executions that have not begun.
+    """End runs under way, and executions not begun.
 
     What was sent stands; nothing more is. `fixlify executions redrive` begins them anew.
     """

@@ -60,7 +60,10 @@ def list_(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """List executions, newest first: every match of an event, and what became of it."""
+    """List executions, newest first.
+
+    Every match of an event, and what became of it.
+    """
 
     async def run() -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:
@@ -89,7 +92,9 @@ def list_(
 @organization_option
 @json_option
 def show(execution: str, organization: str | None, as_json: bool) -> None:
-    """Tell the story of one execution: what set it off, each step, each message.
+    """Tell the story of one execution.
+
+    What set it off, each step, each message.
 
     ID is an execution's id, or its first six digits or more.
     """

@@ -76,7 +76,10 @@ def create(name: str, organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def list_(organization: str | None, as_json: bool) -> None:
-    """List the keys, revoked ones too: what they are called, not what they are."""
+    """List the keys, revoked ones too.
+
+    What they are called, not what they are.
+    """
 
     async def run() -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:

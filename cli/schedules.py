@@ -44,7 +44,10 @@ def schedules() -> None:
 @_ORGANIZATION
 @json_option
 def list_(organization: str | None, as_json: bool) -> None:
-    """List schedules: when each runs, how it does, and whether it is paused."""
+    """List schedules.
+
+    When each runs, how it does, and whether it is paused.
+    """
 
     async def run() -> None:
         async with open_schedules(organization) as opened:
@@ -65,7 +68,10 @@ def list_(organization: str | None, as_json: bool) -> None:
 @_NAME
 @json_option
 def show(schedule: str, as_json: bool) -> None:
-    """Tell everything about one schedule: why it is as it is, and its newest runs."""
+    """Tell everything about one schedule.
+
+    Why it is as it is, and its newest runs.
+    """
 
     async def run() -> None:
         async with open_schedules() as opened:
@@ -84,7 +90,10 @@ def show(schedule: str, as_json: bool) -> None:
 @_NAME
 @click.option("--reason", metavar="TEXT", help="Why; the list and Temporal's Web UI show it.")
 def pause(schedule: str, reason: str | None) -> None:
-    """Keep a schedule from running until it is resumed; nothing else resumes it."""
+    """Keep a schedule from running until it is resumed.
+
+    Nothing else resumes it.
+    """
 
     async def run() -> None:
         async with open_schedules() as opened:
@@ -149,7 +158,9 @@ def trigger(schedule: str) -> None:
 @click.option("--from", "since", metavar="WHEN", required=True, help="The first day or moment.")
 @click.option("--to", "until", metavar="WHEN", required=True, help="The last day or moment.")
 def backfill(schedule: str, since: str, until: str) -> None:
-    """Run a schedule for each time it was due in the past, one after the other.
+    """Run a schedule for each time it was due.
+
+    In the past, one after the other.
 
     WHEN is a day (2026-03-14, all of it) or a moment (2026-03-14T09:00, or with its offset
     2026-03-14T09:00-04:00) on the schedule's own clock. What was done already is not done twice.
@@ -194,7 +205,9 @@ def backfill(schedule: str, since: str, until: str) -> None:
 @json_option
 @click.pass_context
 def sync_(context: click.Context, as_json: bool) -> None:
-    """Bring Temporal's schedules to what there should be; a second time changes nothing.
+    """Bring Temporal's schedules to what there should be.
+
+    A second time changes nothing.
 
     Workers and starters do so by themselves. Exits with 1 if a schedule is not as it should be.
     """

@@ -67,7 +67,7 @@ def simulate(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """Walk through an automation with real facts and a virtual clock, sending nothing.
+    """Walk through one run with real facts, sending nothing.
 
     FILE|NAME is a YAML file, which is not stored, or a stored automation. Prints of every step
     when it would come, what would be sent to whom, what a wait waits for, which way a branch

@@ -49,7 +49,7 @@ def webhooks() -> None:
 @organization_option
 @json_option
 def show(organization: str | None, as_json: bool) -> None:
-    """Show where failed runs are told, and whether that works."""
+    """Show where failed runs are told, and if that works."""
 
     async def run() -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:
@@ -64,7 +64,10 @@ def show(organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def set_url(url: str, organization: str | None, as_json: bool) -> None:
-    """Tell of failed runs at URL from now on; also enables it again where it was disabled."""
+    """Tell of failed runs at URL from now on.
+
+    Also enables it again where it was disabled.
+    """
     try:
         parse_target(url)
     except WebhookAddressError as error:
@@ -85,7 +88,10 @@ def set_url(url: str, organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def clear_url(organization: str | None, as_json: bool) -> None:
-    """Tell nobody of failed runs any more; what was not told yet is cancelled."""
+    """Tell nobody of failed runs any more.
+
+    What was not told yet is cancelled.
+    """
 
     async def run() -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:
@@ -100,9 +106,10 @@ def clear_url(organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def enable(organization: str | None, as_json: bool) -> None:
-    """Tell of failed runs again, after the address failed for so long that it was disabled.
+    """Tell of failed runs again.
 
-    What failed meanwhile is not told any more.
+    For an address that failed for so long that it was disabled. What failed meanwhile is not
+    told any more.
     """
 
     async def run() -> None:
@@ -121,7 +128,7 @@ def enable(organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def secret(rotate: bool, organization: str | None, as_json: bool) -> None:
-    """Print what this organization's webhooks are signed with.
+    """Print the secret that webhooks are signed with.
 
     Whoever has it can sign in your name; give it to the receivers and to nobody else.
     """
@@ -144,9 +151,10 @@ def secret(rotate: bool, organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def test(organization: str | None, as_json: bool) -> None:
-    """Post a signed webhook of type `webhook.test` to the address, once, from this computer.
+    """Post a signed test webhook to the address.
 
-    Also where it is disabled, to see whether it works again; `enable` follows.
+    Once, from this computer, of type `webhook.test`. Also where it is disabled, to see
+    whether it works again; `enable` follows.
     """
 
     async def run() -> None:
@@ -199,7 +207,10 @@ def test(organization: str | None, as_json: bool) -> None:
 @organization_option
 @json_option
 def deliveries(limit: int, organization: str | None, as_json: bool) -> None:
-    """List which failed runs were told, and which were not and why."""
+    """List which failed runs were told.
+
+    And which were not, and why.
+    """
 
     async def run() -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:

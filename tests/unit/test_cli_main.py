@@ -36,6 +36,8 @@ def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
     said = CommandLine().fixlify(name, "--help")
     assert said.code == 0
     assert said.out.startswith(f"Usage: fixlify {name}")
+    cut_off = [line for line in said.lines if line.endswith("...")]
+    assert not [line for line in cut_off if not line.startswith("Usage:")]
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:
