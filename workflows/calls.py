@@ -76,6 +76,7 @@ async def look(request: StepRequest) -> View:
         request,
         start_to_close_timeout=DATABASE_TIMEOUT,
         retry_policy=DATABASE_RETRY,
+        summary=f"{request.step_id}: look at the facts",
     )
 
 
@@ -86,6 +87,7 @@ async def render(request: RenderRequest) -> RenderedMessages:
         request,
         start_to_close_timeout=DATABASE_TIMEOUT,
         retry_policy=DATABASE_RETRY,
+        summary=f"{', '.join(request.step_ids)}: write",
     )
 
 
@@ -119,6 +121,7 @@ async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
             request,
             start_to_close_timeout=DATABASE_TIMEOUT,
             retry_policy=DATABASE_RETRY,
+            summary=f"{step.id}: {step.kind}",
         )
     try:
         return await workflow.execute_activity_method(
