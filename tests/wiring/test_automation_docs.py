@@ -18,6 +18,7 @@ from fixlify.domain.automation import (
 from fixlify.domain.conditions import Operator
 from fixlify.domain.facts import fact_names
 from fixlify.domain.moments import GRACE, MORNING
+from fixlify.domain.rules import parse_rules
 from fixlify.domain.steps import Step, StepBase, every_step
 from fixlify.domain.steps.numbering import DEEPEST, MOST_STEPS
 from fixlify.domain.triggers import Trigger
@@ -72,10 +73,17 @@ def test_each_status_an_automation_may_have_is_there() -> None:
     assert set(re.findall(r"\w+", line.partition("optional:")[2])) - {"or"} == set(AutomationStatus)
 
 
+RULES = "# rules.yaml"
+"""How an example begins that is the rules of an organization."""
+
+
 def examples(page: str) -> list[dict[str, Any]]:
     """Return the YAML on a page, each an automation; steps alone are made one."""
-    written = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
-    return [_whole(example, page) for example in written]
+    return [_whole(each, page) for each in _written(page) if not each.startswith(RULES)]
+
+
+def _written(page: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
 
 
 def _whole(example: str, page: str) -> dict[str, Any]:
@@ -96,6 +104,12 @@ def _whole(example: str, page: str) -> dict[str, Any]:
 )
 def test_an_example_can_be_applied_as_it_stands(page: str, place: int) -> None:
     assert validate_definition(page, examples(page)[place]).definition.steps
+
+
+def test_the_rules_of_the_readme_can_be_applied_as_they_stand() -> None:
+    (rules,) = [each for each in _written("README.md") if each.startswith(RULES)]
+    (data,) = read_yaml(rules, "README.md")
+    assert parse_rules("README.md", data).quiet_hours
 
 
 def test_each_step_has_an_example_and_a_row_with_its_keys() -> None:
