@@ -212,6 +212,7 @@ class AutomationWorkflow:
             if not await self._rest(until, nudges, summary):
                 break
             nudges = self._memory.nudges
+            self._memory.take_news()
             await self._look(step)
             if self._is_over:
                 return
@@ -223,11 +224,13 @@ class AutomationWorkflow:
         self._hang_on(None)
         while True:
             nudges = self._memory.nudges
+            self._memory.take_news()
             view = await self._look(step)
             if self._is_over:
                 return None
             if view.late is not None:
                 self._note(step, StepStatus.SKIPPED, view.late)
+                self._memory.take_news()
                 return _missed(step)
             if view.until is None or view.until <= workflow.now():
                 break
@@ -239,7 +242,6 @@ class AutomationWorkflow:
         return None
 
     async def _wait_for_event(self, step: PlannedStep) -> None:
-            self._memory.take_news()
         assert step.duration is not None, "an event has a time-out"  # noqa: S101
         self._hang_on(None)
         begun = self._memory.deadlines.get(step.id)
@@ -252,7 +254,8 @@ class AutomationWorkflow:
                 return
             if view.event_id is not None:
                 self._note(step, StepStatus.COMPLETED, result=f"event {view.event_id}")
-            self._memory.take_news()
+                # What came after it may be what the next step waits for.
+                self._memory.put_back(each for each in news if each > view.event_id)
                 return
             if workflow.now() >= deadline:
                 break
@@ -280,8 +283,6 @@ class AutomationWorkflow:
         async def attempt() -> ActionReceipt:
             return await calls.act(step, self._request(step))
 
-                # What came after it may be what the next step waits for.
-                self._memory.put_back(each for each in news if each > view.event_id)
         async def give_up(reason: str, status: StepStatus) -> ActionReceipt:
             return ActionReceipt(status=status, reason=reason)
 
