@@ -15,7 +15,6 @@ from temporalio.exceptions import is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from fixlify.domain.durations import format_duration
     from fixlify.domain.runs import (
-        ACTIONS,
         MESSAGES,
         WAITS,
         ActionReceipt,
@@ -76,8 +75,9 @@ class AutomationWorkflow:
         self._ending: Ending | None = None
         # The moment that what is sent now hangs on, and until when it is worth sending.
         self._anchor: PlannedStep | None = None
+        # The same, where an earlier run or history waited for it; it may have been moved since.
+        self._passed: PlannedStep | None = None
         self._good_until: datetime | None = None
-        self._came_long_ago = False
         self._held: dict[str, str] = {}
         self._telling = asyncio.Lock()
         self._under_way = 0
@@ -94,11 +94,11 @@ class AutomationWorkflow:
                 by_whom = workflow.cancellation_reason() or "the run was cancelled"
                 await self._record(ExecutionStatus.CANCELLED, by_whom)
                 raise
-            if (reason := calls.unusable_data(error)) is None:
-                raise
             if (ended := calls.ended_before(error)) is not None:
                 # Nothing of it is this run's to write.
                 return self._outcome(ExecutionStatus.SKIPPED, ended)
+            if (reason := calls.unusable_data(error)) is None:
+                raise
             return await self._record(ExecutionStatus.FAILED, reason)
         return await self._record(*run_status(tuple(self._memory.outcomes), self._ending))
 
@@ -120,6 +120,10 @@ class AutomationWorkflow:
         for act in _acts(steps):
             if act[0].kind in WAITS and act[0].enabled:
                 missed = None
+            elif missed is None and self._passed is not None and self._has_anew(act):
+                missed = await self._come_back_to(self._passed)
+            if self._is_over:
+                return
             if missed is not None:
                 self._skip(act, missed)
             else:
@@ -130,12 +134,6 @@ class AutomationWorkflow:
     async def _do(self, act: list[PlannedStep]) -> str | None:
         """Do one step, or neighbouring messages; return why what follows is to be skipped."""
         step, missed = act[0], None
-        if self._came_long_ago and any(map(self._is_to_act, act)):
-            missed = await self._return_to_moment()
-            if missed is not None:
-                self._skip(act, missed)
-            if missed is not None or self._is_over:
-                return missed
         if step.kind in MESSAGES:
             await self._send(act)
         elif not step.enabled:
@@ -161,12 +159,10 @@ class AutomationWorkflow:
             self._end(Ending(status=ExecutionStatus.CANCELLED, reason=""))
         return missed
 
-    def _is_to_act(self, step: PlannedStep) -> bool:
-        acts = step.kind in MESSAGES or step.kind in ACTIONS
-        return acts and step.enabled and self._memory.outcome_of(step) is None
-
     async def _pass_over(self, step: PlannedStep, done: StepOutcome) -> str | None:
         """Go past a step that was done before, the way that was taken then."""
+        if step.kind in WAITS:
+            self._hang_on(None)
         if step.kind is StepKind.BRANCH:
             await self._carry_out(step.then if done.result == "then" else step.otherwise)
         elif step.kind is StepKind.EXIT or (done.result == "timeout" and step.exits_on_timeout):
@@ -174,28 +170,26 @@ class AutomationWorkflow:
         elif step.kind is StepKind.WAIT_UNTIL:
             if done.status is StepStatus.SKIPPED:
                 return _missed(step)
-            self._anchor, self._came_long_ago = step, True
+            if done.result is not None:
+                self._memory.deadlines.setdefault(step.id, datetime.fromisoformat(done.result))
+            self._passed = step
         return None
 
-    async def _return_to_moment(self) -> str | None:
-        """Wait once more where the moment that was come for lies ahead again.
+    def _has_anew(self, act: list[PlannedStep]) -> bool:
+        """Whether anything of *act* is still to be done."""
+        return any(step.enabled and self._memory.outcome_of(step) is None for step in act)
 
-        Before a run goes on that was held, or failed and was set going again: what hangs on
-        the moment is not done, and it may have been moved since.
+    async def _come_back_to(self, step: PlannedStep) -> str | None:
+        """Go on from a moment that was waited for before; return why what follows is skipped.
+
+        Its visit may have been moved meanwhile: then it is waited for again.
         """
-        while self._came_long_ago and self._anchor is not None:
-            nudges, step = self._memory.nudges, self._anchor
-            view = await self._look(step)
-            if self._is_over:
-                return None
-            known = step.id in self._memory.deadlines
-            if view.late is not None and known and self._has_moved(step, view):
-                return _missed(step)
-            self._came_long_ago = view.until is not None and view.until > workflow.now()
-            if view.until is not None and self._came_long_ago:
-                await self._show_armed(step, view.until)
-                await self._rest(view.until, nudges, f"{step.id}: until {_at(view.until)}")
-            self._hang_on(step, view)
+        view = await self._look(step)
+        if view.until is None and view.late is not None:
+            return view.late
+        if view.until is not None and view.until > workflow.now():
+            return await self._wait_until(step)
+        self._hang_on(step, view)
         return None
 
     async def _wait(self, step: PlannedStep) -> None:
@@ -230,13 +224,13 @@ class AutomationWorkflow:
                 return None
             if view.late is not None:
                 self._note(step, StepStatus.SKIPPED, view.late)
-                self._memory.take_news()
                 return _missed(step)
             if view.until is None or view.until <= workflow.now():
                 break
             await self._show_armed(step, view.until)
             await self._rest(view.until, nudges, f"{step.id}: until {_at(view.until)}")
-        self._note(step, StepStatus.COMPLETED)
+        moment = None if view.until is None else view.until.isoformat(sep=" ")
+        self._note(step, StepStatus.COMPLETED, result=moment)
         self._memory.take_news()
         self._hang_on(step, view)
         return None
@@ -253,9 +247,9 @@ class AutomationWorkflow:
             if self._is_over:
                 return
             if view.event_id is not None:
-                self._note(step, StepStatus.COMPLETED, result=f"event {view.event_id}")
                 # What came after it may be what the next step waits for.
                 self._memory.put_back(each for each in news if each > view.event_id)
+                self._note(step, StepStatus.COMPLETED, result=f"event {view.event_id}")
                 return
             if workflow.now() >= deadline:
                 break
@@ -361,30 +355,36 @@ class AutomationWorkflow:
         give_up: Callable[[str, StepStatus], Awaitable[Receipt]],
     ) -> Receipt:
         """Try until the step is not held; every attempt looks at the truth again."""
+        self._under_way += 1
+        try:
+            receipt = await self._try_on(step, attempt, give_up)
+        finally:
+            self._under_way -= 1
+        self._held.pop(step.id, None)
+        return receipt
+
+    async def _try_on(
+        self,
+        step: PlannedStep,
+        attempt: Callable[[], Awaitable[Receipt]],
+        give_up: Callable[[str, StepStatus], Awaitable[Receipt]],
+    ) -> Receipt:
         while True:
             # A release that comes during the attempt must not be slept through.
             nudges, releases = self._memory.nudges, self._memory.releases
-            self._under_way += 1
-            try:
-                receipt = await attempt()
-            finally:
-                self._under_way -= 1
+            receipt = await attempt()
             self._end(receipt.ending)
             if receipt.status.value != StepStatus.HELD.value:
-                break
+                return receipt
             since = self._memory.held_since.setdefault(step.id, workflow.now())
             if workflow.now() - since >= HELD_LIMIT:
                 limit = f"held for {format_duration(HELD_LIMIT)}: {receipt.reason}"
-                receipt = await give_up(limit, StepStatus.CANCELLED)
-                break
+                return await give_up(limit, StepStatus.CANCELLED)
             await self._show_held(step, receipt.reason or "it may not act now")
             late = await self._await_permission(step, receipt.until, (nudges, releases))
             if late is not None or self._is_over:
                 over = late or (self._ending.reason if self._ending else "")
-                receipt = await give_up(over, StepStatus.SKIPPED)
-                break
-        self._held.pop(step.id, None)
-        return receipt
+                return await give_up(over, StepStatus.SKIPPED)
 
     async def _await_permission(
         self, step: PlannedStep, until: datetime | None, known: tuple[int, int]
@@ -399,11 +399,16 @@ class AutomationWorkflow:
         nudges, releases = known
         held_for = workflow.now() - self._memory.held_since[step.id]
         check = HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER
-        try_at = until or workflow.now() + check
+        held_until = try_at = until or workflow.now() + check
         is_early = False
         while True:
             awaited = None if is_early else releases
-            told = await self._rest(try_at, nudges, f"{step.id}: held, look again", awaited)
+            # Only while all of them rest can the run go on in a new history.
+            self._under_way -= 1
+            try:
+                told = await self._rest(try_at, nudges, f"{step.id}: held, look again", awaited)
+            finally:
+                self._under_way += 1
             nudges = self._memory.nudges
             released = self._memory.releases > releases
             if not self._is_over and (self._anchor is not None or (told and not released)):
@@ -415,14 +420,15 @@ class AutomationWorkflow:
                     if view.late is not None:
                         return view.late
                     self._hang_on(self._anchor, view)
-                    if view.until is None or view.until <= workflow.now():
-                        return None
-                    # Nobody's word makes it come before its moment, and it is held anew from then.
-                    try_at, is_early = view.until, True
-                    self._memory.held_since[step.id] = try_at
+                is_early = view.until is not None and view.until > workflow.now()
+                try_at = held_until
+                if view.until is not None and is_early:
+                    # Nobody's word makes it come before its moment; until then nothing holds it.
+                    try_at = max(held_until, view.until)
+                    self._memory.held_since[step.id] = view.until
                     await self._show_held(step, f"held until {_at(try_at)}: the moment was moved")
                     continue
-            if (released and not is_early) or self._is_over or workflow.now() >= try_at:
+            if released or self._is_over or workflow.now() >= try_at:
                 return None
 
     async def _rest(
@@ -473,8 +479,7 @@ class AutomationWorkflow:
 
     def _hang_on(self, step: PlannedStep | None, view: View | None = None) -> None:
         """Let what is sent from here on hang on the moment of *step*, or on none."""
-        self._anchor = step
-        self._came_long_ago = self._came_long_ago and step is not None
+        self._anchor, self._passed = step, None
         self._good_until = view.good_until if view is not None else None
         if step is not None and view is not None and view.until is not None:
             self._memory.deadlines[step.id] = view.until
