@@ -424,7 +424,7 @@ class AutomationWorkflow:
                 try_at = held_until
                 if view.until is not None and is_early:
                     # Nobody's word makes it come before its moment; until then nothing holds it.
-                    try_at = max(held_until, view.until)
+                    try_at = view.until
                     self._memory.held_since[step.id] = view.until
                     await self._show_held(step, f"held until {_at(try_at)}: the moment was moved")
                     continue
