@@ -399,7 +399,7 @@ class AutomationWorkflow:
         nudges, releases = known
         held_for = workflow.now() - self._memory.held_since[step.id]
         check = HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER
-        held_until = try_at = until or workflow.now() + check
+        try_at = until or workflow.now() + check
         is_early = False
         while True:
             awaited = None if is_early else releases
@@ -420,8 +420,9 @@ class AutomationWorkflow:
                     if view.late is not None:
                         return view.late
                     self._hang_on(self._anchor, view)
-                is_early = view.until is not None and view.until > workflow.now()
-                try_at = held_until
+                was_early, is_early = is_early, _is_ahead(view)
+                if was_early and not is_early:
+                    return None
                 if view.until is not None and is_early:
                     # Nobody's word makes it come before its moment; until then nothing holds it.
                     try_at = view.until
@@ -601,6 +602,10 @@ def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
 def _history_is_long() -> bool:
     info = workflow.info()
     return info.is_continue_as_new_suggested() or info.get_current_history_length() > HISTORY_LIMIT
+
+
+def _is_ahead(view: View) -> bool:
+    return view.until is not None and view.until > workflow.now()
 
 
 def _missed(step: PlannedStep) -> str:
