@@ -15,7 +15,7 @@ from cli.scope import Scope, open_scope, refuse_both, scope_options, stop_docume
 from cli.telling import tell_runs
 from fixlify.domain.durations import format_duration
 from fixlify.storage.stops import Resumption, resume_automations, wake_held_runs
-from workflows.automation import HELD_CHECK_LATER
+from workflows.holding import HELD_CHECK_LATER
 
 
 @click.command()

@@ -24,7 +24,9 @@ def workflow_runner() -> SandboxedWorkflowRunner:
             "activities",
             "fixlify",
             "workflows.calls",
+            "workflows.holding",
             "workflows.memory",
+            "workflows.run",
             "pydantic",
             "pydantic_core",
         )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime
 from itertools import groupby
-from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
@@ -28,59 +26,29 @@ with workflow.unsafe.imports_passed_through():
         RenderedMessages,
         RenderRequest,
         RunOutcome,
-        RunPlan,
-        RunProgress,
         SendReceipt,
         StepKind,
         StepOutcome,
-        StepRequest,
         StepStatus,
-        View,
         run_status,
     )
     from workflows import calls
-    from workflows.memory import RunMemory
-
-# A held message asks again by itself, in case the signal that should wake it was never sent:
-# often at first, then rarely, so that the history of a week stays small.
-HELD_CHECK = timedelta(minutes=15)
-HELD_OFTEN_FOR = timedelta(hours=6)
-HELD_CHECK_LATER = timedelta(hours=1)
-# Nobody wants last week's reminder.
-HELD_LIMIT = timedelta(days=7)
-# A timer of nothing would look again and again within one moment.
-SHORTEST_REST = timedelta(seconds=1)
-# Of events; long before Temporal suggests it, because every worker that takes the run over
-# reads them all.
-HISTORY_LIMIT = 1_000
+    from workflows.holding import HoldingRun
+    from workflows.run import at
 
 # Runs of before it sent a held message as it was first written.
 RENDERS_AGAIN = "renders-again-what-was-held"
 # Workers of before it did nothing about a signal but to release what is held.
 LISTENS = "listens-while-it-waits"
 
-Receipt = TypeVar("Receipt", SendReceipt, ActionReceipt)
-
 
 @workflow.defn(name="automation")
-class AutomationWorkflow:
+class AutomationWorkflow(HoldingRun):
     """One execution, from its first step to its recorded outcome."""
 
     @workflow.init
     def __init__(self, run: AutomationRun) -> None:
-        self._run = run
-        self._plan: RunPlan
-        # Signals may come before `run` does.
-        self._memory = RunMemory(run.carried)
-        self._ending: Ending | None = None
-        # The moment that what is sent now hangs on, and until when it is worth sending.
-        self._anchor: PlannedStep | None = None
-        # The same, where an earlier run or history waited for it; it may have been moved since.
-        self._passed: PlannedStep | None = None
-        self._good_until: datetime | None = None
-        self._held: dict[str, str] = {}
-        self._telling = asyncio.Lock()
-        self._under_way = 0
+        super().__init__(run)
 
     @workflow.run
     async def run(self, run: AutomationRun) -> RunOutcome:
@@ -198,8 +166,8 @@ class AutomationWorkflow:
         until = self._memory.deadlines.get(step.id)
         if until is None:
             until = self._memory.deadlines[step.id] = workflow.now() + step.duration
-            await self._record_waiting(f"{step.id} until {_at(until)}")
-        self._show(f"Waiting: `{step.id}`, until {_at(until)}")
+            await self._record_waiting(f"{step.id} until {at(until)}")
+        self._show(f"Waiting: `{step.id}`, until {at(until)}")
         nudges = self._memory.nudges if not self._memory.has_news else -1
         while workflow.now() < until:
             summary = f"{step.id}: wait {format_duration(step.duration)}"
@@ -228,7 +196,7 @@ class AutomationWorkflow:
             if view.until is None or view.until <= workflow.now():
                 break
             await self._show_armed(step, view.until)
-            await self._rest(view.until, nudges, f"{step.id}: until {_at(view.until)}")
+            await self._rest(view.until, nudges, f"{step.id}: until {at(view.until)}")
         moment = None if view.until is None else view.until.isoformat(sep=" ")
         self._note(step, StepStatus.COMPLETED, result=moment)
         self._memory.take_news()
@@ -348,242 +316,6 @@ class AutomationWorkflow:
         # At once: a run that is cancelled meanwhile still tells what went out.
         self._note(step, status, receipt.reason, message_id=message.message_id)
 
-    async def _unless_held(
-        self,
-        step: PlannedStep,
-        attempt: Callable[[], Awaitable[Receipt]],
-        give_up: Callable[[str, StepStatus], Awaitable[Receipt]],
-    ) -> Receipt:
-        """Try until the step is not held; every attempt looks at the truth again."""
-        self._under_way += 1
-        try:
-            receipt = await self._try_on(step, attempt, give_up)
-        finally:
-            self._under_way -= 1
-        self._held.pop(step.id, None)
-        return receipt
-
-    async def _try_on(
-        self,
-        step: PlannedStep,
-        attempt: Callable[[], Awaitable[Receipt]],
-        give_up: Callable[[str, StepStatus], Awaitable[Receipt]],
-    ) -> Receipt:
-        while True:
-            # A release that comes during the attempt must not be slept through.
-            nudges, releases = self._memory.nudges, self._memory.releases
-            receipt = await attempt()
-            self._end(receipt.ending)
-            if receipt.status.value != StepStatus.HELD.value:
-                return receipt
-            since = self._memory.held_since.setdefault(step.id, workflow.now())
-            if workflow.now() - since >= HELD_LIMIT:
-                limit = f"held for {format_duration(HELD_LIMIT)}: {receipt.reason}"
-                return await give_up(limit, StepStatus.CANCELLED)
-            await self._show_held(step, receipt.reason or "it may not act now")
-            late = await self._await_permission(step, receipt.until, (nudges, releases))
-            if late is not None or self._is_over:
-                over = late or (self._ending.reason if self._ending else "")
-                return await give_up(over, StepStatus.SKIPPED)
-
-    async def _await_permission(
-        self, step: PlannedStep, until: datetime | None, known: tuple[int, int]
-    ) -> str | None:
-        """Wait until a held step may be tried again; return why it has become too late.
-
-        Args:
-            step: What is held.
-            until: When to try again; None where only somebody's word ends it.
-            known: The nudges and the releases that the attempt knew of.
-        """
-        nudges, releases = known
-        held_for = workflow.now() - self._memory.held_since[step.id]
-        check = HELD_CHECK if held_for < HELD_OFTEN_FOR else HELD_CHECK_LATER
-        try_at = until or workflow.now() + check
-        is_early = False
-        while True:
-            awaited = None if is_early else releases
-            # Only while all of them rest can the run go on in a new history.
-            self._under_way -= 1
-            try:
-                told = await self._rest(try_at, nudges, f"{step.id}: held, look again", awaited)
-            finally:
-                self._under_way += 1
-            nudges = self._memory.nudges
-            released = self._memory.releases > releases
-            if not self._is_over and (self._anchor is not None or (told and not released)):
-                view = await self._look(self._anchor or step)
-                if view.ending is not None:
-                    return None
-                if self._anchor is not None and self._has_moved(self._anchor, view):
-                    # The visit was moved while its reminder was held.
-                    if view.late is not None:
-                        return view.late
-                    self._hang_on(self._anchor, view)
-                was_early, is_early = is_early, _is_ahead(view)
-                if was_early and not is_early:
-                    return None
-                if view.until is not None and is_early:
-                    # Nobody's word makes it come before its moment; until then nothing holds it.
-                    try_at = view.until
-                    self._memory.held_since[step.id] = view.until
-                    await self._show_held(step, f"held until {_at(try_at)}: the moment was moved")
-                    continue
-            if released or self._is_over or workflow.now() >= try_at:
-                return None
-
-    async def _rest(
-        self, until: datetime, nudges: int, summary: str, releases: int | None = None
-    ) -> bool:
-        """Sleep until then, or until the run is told more than the *nudges* it knows of.
-
-        What is held wakes of more than the *releases* it knows of, too. A run that is over, by
-        what another of its messages found, sleeps no longer.
-
-        Returns:
-            Whether it was told anything.
-        """
-        if not self._under_way and _history_is_long():
-            workflow.continue_as_new(self._run.model_copy(update={"carried": self._memory.carry()}))
-        with suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: (
-                    self._memory.nudges > nudges
-                    or (releases is not None and self._memory.releases > releases)
-                    or self._is_over
-                ),
-                timeout=max(until - workflow.now(), SHORTEST_REST),
-                timeout_summary=summary,
-            )
-        return self._memory.nudges > nudges
-
-    async def _look(self, step: PlannedStep, event_ids: tuple[int, ...] = ()) -> View:
-        """See what the facts say now; the run may be over by them."""
-        view = await calls.look(self._request(step, event_ids))
-        self._end(view.ending)
-        return view
-
-    def _request(self, step: PlannedStep, event_ids: tuple[int, ...] = ()) -> StepRequest:
-        plan = self._plan
-        return StepRequest(
-            execution_id=self._run.execution_id,
-            organization_id=self._run.organization_id,
-            automation_id=plan.automation_id,
-            version=plan.version,
-            subject_type=plan.subject_type,
-            subject_id=plan.subject_id,
-            step_id=step.id,
-            now=workflow.now(),
-            event_ids=event_ids,
-            deadline=self._memory.deadlines.get(step.id),
-        )
-
-    def _hang_on(self, step: PlannedStep | None, view: View | None = None) -> None:
-        """Let what is sent from here on hang on the moment of *step*, or on none."""
-        self._anchor, self._passed = step, None
-        self._good_until = view.good_until if view is not None else None
-        if step is not None and view is not None and view.until is not None:
-            self._memory.deadlines[step.id] = view.until
-
-    def _has_moved(self, step: PlannedStep, view: View) -> bool:
-        """Whether the moment of *step* is another than the one the run came on time for."""
-        return view.until != self._memory.deadlines.get(step.id)
-
-    @property
-    def _is_over(self) -> bool:
-        return self._ending is not None
-
-    def _end(self, ending: Ending | None) -> None:
-        """Go no further; the first reason stands."""
-        self._ending = self._ending or ending
-
-    async def _show_armed(self, step: PlannedStep, until: datetime) -> None:
-        if self._memory.deadlines.get(step.id) != until:
-            self._memory.deadlines[step.id] = until
-            await self._record_waiting(f"{step.id} until {_at(until)}")
-        self._show(f"Waiting: `{step.id}`, until {_at(until)}")
-
-    async def _show_held(self, step: PlannedStep, reason: str) -> None:
-        if self._held.get(step.id) == reason:
-            return
-        self._held[step.id] = reason
-        # One after another: of two records at once the older could be the last to be written.
-        async with self._telling:
-            # Unless it was released before its turn came.
-            if held := "; ".join(f"{each}: {_held(why)}" for each, why in self._held.items()):
-                await self._record_waiting(held)
-        self._show(f"Held: {reason}")
-
-    async def _record_waiting(self, waiting_for: str) -> None:
-        await calls.record_progress(
-            RunProgress(
-                execution_id=self._run.execution_id,
-                organization_id=self._run.organization_id,
-                outcomes=tuple(self._memory.outcomes),
-                waiting_for=waiting_for,
-            )
-        )
-
-    async def _record(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
-        """Write the outcome, whatever happens meanwhile.
-
-        A cancellation that comes now comes too late: everything is done but the writing, and
-        an execution nobody wrote about would stay open.
-        """
-        writing = asyncio.ensure_future(self._write(status, reason))
-        while not writing.done():
-            try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                continue
-        return writing.result()
-
-    async def _write(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
-        outcome = self._outcome(status, reason)
-        await calls.record_outcome(outcome)
-        return outcome
-
-    def _outcome(self, status: ExecutionStatus, reason: str | None) -> RunOutcome:
-        self._show(f"**{status.capitalize()}**" + (f": {reason}" if reason else ""))
-        return RunOutcome(
-            execution_id=self._run.execution_id,
-            organization_id=self._run.organization_id,
-            status=status,
-            reason=reason,
-            outcomes=tuple(self._memory.outcomes),
-        )
-
-    def _skip(self, steps: list[PlannedStep], reason: str) -> None:
-        for step in steps:
-            if self._memory.outcome_of(step) is None:
-                self._note(step, StepStatus.SKIPPED, reason)
-
-    def _note(
-        self, step: PlannedStep, status: StepStatus, reason: str | None = None, **details: object
-    ) -> None:
-        self._memory.note(
-            StepOutcome.model_validate(
-                {
-                    "step_id": step.id,
-                    "position": step.position,
-                    "kind": step.kind,
-                    "status": status,
-                    "reason": reason,
-                    **details,
-                }
-            )
-        )
-        self._show("Running")
-
-    def _show(self, headline: str) -> None:
-        """Tell the Web UI where the run stands, in Markdown."""
-        lines = [
-            f"{done.position}. `{done.step_id}` {done.kind}: **{done.status}**"
-            + (f" ({done.reason})" if done.reason else "")
-            for done in self._memory.outcomes
-        ]
-        workflow.set_current_details("\n".join([headline, "", *lines]))
-
 
 _STEP_STATUS = {
     MessageStatus.SENT: StepStatus.COMPLETED,
@@ -599,22 +331,5 @@ def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
         yield [step for _, step in act]
 
 
-def _history_is_long() -> bool:
-    info = workflow.info()
-    return info.is_continue_as_new_suggested() or info.get_current_history_length() > HISTORY_LIMIT
-
-
-def _is_ahead(view: View) -> bool:
-    return view.until is not None and view.until > workflow.now()
-
-
 def _missed(step: PlannedStep) -> str:
     return f"skipped with {step.id}"
-
-
-def _held(reason: str) -> str:
-    return reason if reason.startswith("held") else f"held, {reason}"
-
-
-def _at(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

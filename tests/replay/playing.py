@@ -15,7 +15,8 @@ from starter.redrive import redrive_executions
 from tests.engine import eventually
 from tests.relaying import age
 from tests.stories.waiting import Handle, WaitingRoom, quiet
-from workflows.automation import HISTORY_LIMIT, AutomationWorkflow
+from workflows.automation import AutomationWorkflow
+from workflows.run import HISTORY_LIMIT
 
 DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=10)

@@ -16,7 +16,8 @@ from fixlify.storage.database import Database
 from fixlify.storage.rules import store_rules
 from tests.engine import eventually
 from tests.stories.waiting import WaitingRoom, quiet
-from workflows.automation import HISTORY_LIMIT, AutomationWorkflow
+from workflows.automation import AutomationWorkflow
+from workflows.run import HISTORY_LIMIT
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)

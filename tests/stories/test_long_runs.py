@@ -9,8 +9,8 @@ from devstack.sms import SmsCatcher
 from fixlify.domain.runs import Heard
 from tests.engine import eventually
 from tests.stories.waiting import WaitingRoom, quiet
-from workflows.automation import HISTORY_LIMIT
 from workflows.memory import TOLD_LIMIT
+from workflows.run import HISTORY_LIMIT
 
 DAY = timedelta(days=1)
 PATIENT = """

@@ -21,7 +21,7 @@ from fixlify.storage.stops import Resumption, resume_automations, stop_automatio
 from starter.release import release_runs
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
-from workflows.automation import HELD_LIMIT
+from workflows.holding import HELD_LIMIT
 
 THANKS = """
 name: Thanks

@@ -99,7 +99,6 @@ async def test_an_edit_never_reaches_a_run_that_waits(
     ("change", "status", "reason"),
     [
         ("UPDATE clients SET email_opted_out = true", "suppressed", "opted out"),
-        ("UPDATE automation_workflows SET status = 'paused'", "cancelled", "paused"),
         ("DELETE FROM jobs", "cancelled", "no longer exists"),
     ],
 )

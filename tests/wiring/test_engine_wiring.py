@@ -38,7 +38,7 @@ ACTIVITIES = (
     WebhookActivities,
 )
 # What the stories are told with.
-PARTS_OF_WORKFLOWS = {"calls", "memory"}
+PARTS_OF_WORKFLOWS = {"calls", "holding", "memory", "run"}
 
 
 def _types(union: Any) -> set[str]:
