@@ -10,6 +10,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from cli.main import cli
+from cli.output import console, errors
 from fixlify.settings import variables
 
 NOWHERE = "/nonexistent"
@@ -48,6 +49,8 @@ class CommandLine:
 
     def fixlify(self, *arguments: str, stdin: str | bytes | None = None) -> Said:
         """Run one command to its end; an error that nobody turned into a sentence is raised."""
+        # They read the environment once, when the first command of this process was imported.
+        console.width = errors.width = int(self._environment["COLUMNS"] or 80)
         result = CliRunner().invoke(
             cli,
             arguments,

@@ -83,7 +83,9 @@ ENGINE: Final[dict[str, Reads]] = {
     "executions._MARK_LAUNCHED": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
     "executions._OPEN": Reads({"ids": [ROW], "redrives": [0]}, {"automation_execution_logs_pkey"}),
     "executions._DONE": Reads({"id": ROW}, {"automation_step_logs_pkey"}),
-    "executions._STANDING": Reads(EXECUTION, {"automation_execution_logs_pkey"}),
+    "executions._STANDING": Reads(
+        {**EXECUTION, "workflow_id": "x", "redrives": 0}, {"automation_execution_logs_pkey"}
+    ),
     "executions._BEGIN": Reads(
         {**EXECUTION, "workflow_id": "x", "run_id": "x", "redrives": 0},
         {"automation_execution_logs_pkey", "automation_workflow_versions_pkey"},
