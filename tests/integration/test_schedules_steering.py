@@ -41,6 +41,7 @@ async def test_five_triggers_at_once_find_what_one_would(
         handles = await asyncio.gather(*(steering.trigger(client, schedule_id) for _ in range(5)))
         findings = [await handle.result() for handle in handles]
 
-    assert max(each.found for each in findings) == 1
+    # An attempt that wrote and was then cut off is made again, and finds what it wrote.
+    assert sum(each.found for each in findings) <= 1
     swept = [event for event in await office.events() if event["automation_id"] is not None]
     assert len(swept) == 1
