@@ -286,7 +286,6 @@ class AutomationWorkflow(HoldingRun):
 
     async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> None:
         """Send one message, when it may be, and note what became of it."""
-
         is_written_now, given_up = True, None
 
         async def attempt() -> SendReceipt:
