@@ -44,6 +44,25 @@ async def test_a_completed_job_becomes_one_email_and_one_text(
     ]
 
 
+async def test_what_people_read_of_a_run_comes_in_the_order_it_happened(
+    office: Office, engine: Engine
+) -> None:
+    """The run's own clock stands still within a task; a message is not older than its run."""
+    await office.apply(THANKS)
+    await office.write_status(await office.add_job(), "completed")
+    (execution,) = await engine.settled()
+
+    for message in await office.messages():
+        moments = [
+            execution["created_at"],
+            execution["started_at"],
+            message["created_at"],
+            message["sent_at"],
+            execution["completed_at"],
+        ]
+        assert moments == sorted(moments)
+
+
 async def test_the_same_status_twice_sends_once_and_says_duplicate(
     office: Office, engine: Engine, mail: MailCatcher, phone: SmsCatcher
 ) -> None:

@@ -29,8 +29,8 @@ class NewMessage:
     """A message to enter: queued to be sent, or refused with its reason.
 
     It is worth nothing after ``good_until``, nor when it waited for longer than ``good_for``
-    since it was first written. ``written_at`` is the run's own clock; Postgres's where it is
-    None.
+    since it was first written. ``written_at`` is the run's own clock, that of its last task;
+    Postgres's counts where it is later, or where the run's is None.
     """
 
     id: UUID
@@ -78,7 +78,7 @@ _ENTER: Final = text("""
         )
     ),
     new AS (
-        SELECT *, coalesce(written_at, clock_timestamp()) AS created_at
+        SELECT *, greatest(written_at, clock_timestamp()) AS created_at
         FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (
             id uuid, organization_id uuid, execution_id uuid, step_id text, channel text,
             recipient_kind text, recipient_id uuid, status text, reason text, recipient text,
