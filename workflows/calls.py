@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -59,36 +61,25 @@ WEBHOOK_RETRY = RetryPolicy(
 DELIVERY_DEADLINE = timedelta(hours=6)
 
 
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+
 async def fetch_context(run: AutomationRun) -> RunPlan:
     """Take the execution for this run; return its pinned plan."""
-    return await workflow.execute_local_activity_method(
-        ExecutionActivities.fetch_context,
-        run,
-        start_to_close_timeout=DATABASE_TIMEOUT,
-        retry_policy=DATABASE_RETRY,
-    )
+    return await _ask(ExecutionActivities.fetch_context, run)
 
 
 async def look(request: StepRequest) -> View:
     """See what the facts say, for one step."""
-    return await workflow.execute_local_activity_method(
-        DecisionActivities.look,
-        request,
-        start_to_close_timeout=DATABASE_TIMEOUT,
-        retry_policy=DATABASE_RETRY,
-        summary=f"{request.step_id}: look at the facts",
-    )
+    summary = f"{request.step_id}: look at the facts"
+    return await _ask(DecisionActivities.look, request, summary)
 
 
 async def render(request: RenderRequest) -> RenderedMessages:
     """Write messages into the ledger, from the facts as they are."""
-    return await workflow.execute_local_activity_method(
-        RenderingActivities.render_messages,
-        request,
-        start_to_close_timeout=DATABASE_TIMEOUT,
-        retry_policy=DATABASE_RETRY,
-        summary=f"{', '.join(request.step_ids)}: write",
-    )
+    summary = f"{', '.join(request.step_ids)}: write"
+    return await _ask(RenderingActivities.render_messages, request, summary)
 
 
 async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) -> SendReceipt:
@@ -116,13 +107,8 @@ async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
     """Do what a step does to another system or to a record; a failure is a receipt too."""
     if step.kind is not StepKind.WEBHOOK:
         is_update = step.kind is StepKind.UPDATE
-        return await workflow.execute_local_activity_method(
-            ActionActivities.update_record if is_update else ActionActivities.create_task,
-            request,
-            start_to_close_timeout=DATABASE_TIMEOUT,
-            retry_policy=DATABASE_RETRY,
-            summary=f"{step.id}: {step.kind}",
-        )
+        method = ActionActivities.update_record if is_update else ActionActivities.create_task
+        return await _ask(method, request, f"{step.id}: {step.kind}")
     try:
         return await workflow.execute_activity_method(
             WebhookActivities.call_webhook,
@@ -141,33 +127,32 @@ async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
 
 async def withdraw(message: RenderedMessage, run: AutomationRun, reason: str) -> SendReceipt:
     """Cancel a message that waits; return what became of it."""
-    return await workflow.execute_local_activity_method(
-        ExecutionActivities.withdraw_message,
-        Withdrawal(
-            message_id=message.message_id, organization_id=run.organization_id, reason=reason
-        ),
-        start_to_close_timeout=DATABASE_TIMEOUT,
-        retry_policy=DATABASE_RETRY,
+    withdrawal = Withdrawal(
+        message_id=message.message_id, organization_id=run.organization_id, reason=reason
     )
+    return await _ask(ExecutionActivities.withdraw_message, withdrawal)
 
 
 async def record_progress(progress: RunProgress) -> None:
     """Write the steps done so far, and what the run waits for."""
-    await workflow.execute_local_activity_method(
-        ExecutionActivities.record_progress,
-        progress,
-        start_to_close_timeout=DATABASE_TIMEOUT,
-        retry_policy=DATABASE_RETRY,
-    )
+    await _ask(ExecutionActivities.record_progress, progress)
 
 
 async def record_outcome(outcome: RunOutcome) -> None:
     """Write how the run ended."""
-    await workflow.execute_local_activity_method(
-        ExecutionActivities.record_outcome,
-        outcome,
+    await _ask(ExecutionActivities.record_outcome, outcome)
+
+
+async def _ask(
+    activity: Callable[[Any, Asked], Awaitable[Answer]], asked: Asked, summary: str | None = None
+) -> Answer:
+    """Call a local activity that needs our database and nothing else."""
+    return await workflow.execute_local_activity_method(
+        activity,
+        asked,
         start_to_close_timeout=DATABASE_TIMEOUT,
         retry_policy=DATABASE_RETRY,
+        summary=summary,
     )
 
 
