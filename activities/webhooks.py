@@ -147,6 +147,9 @@ class WebhookActivities:
     async def _prepare(
         self, connection: AsyncConnection, request: StepRequest, book: WebhookCall
     ) -> OutgoingWebhook | ActionReceipt:
+        # Asked before everything else: what was taken stays taken, whatever is true by now.
+        if await book.was_taken(connection):
+            return ActionReceipt(status=StepStatus.COMPLETED)
         # Held for hours or not, what decides is the moment of this attempt.
         asked = request.model_copy(update={"now": activity.info().started_time})
         if (receipt := await may_act(connection, asked)) is not None:

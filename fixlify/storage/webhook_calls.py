@@ -22,6 +22,11 @@ _BEGIN: Final = text("""
     RETURNING attempts
 """)
 
+_WAS_TAKEN: Final = text("""
+    SELECT true FROM automation_actions
+    WHERE execution_id = :execution_id AND step_id = :step_id AND status = 'completed'
+""")
+
 _NOTE: Final = text("""
     UPDATE automation_actions
     SET status = CAST(:status AS text), reason = :reason,
@@ -39,8 +44,12 @@ class WebhookCall:
         self._key = {"execution_id": execution_id, "step_id": step_id}
         self._organization_id = organization_id
 
+    async def was_taken(self, connection: AsyncConnection) -> bool:
+        """Whether an earlier attempt was taken."""
+        return await connection.scalar(_WAS_TAKEN, self._key) is not None
+
     async def begin(self, connection: AsyncConnection) -> bool:
-        """Note the attempt; False where an earlier one was taken."""
+        """Note the attempt; False where another one was taken meanwhile."""
         attempts = await connection.scalar(
             _BEGIN, {**self._key, "organization_id": self._organization_id}
         )

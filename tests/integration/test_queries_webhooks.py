@@ -23,6 +23,7 @@ WEBHOOKS: Final[dict[str, Reads]] = {
     "webhooks._FIND": Reads(OF_COMPANY, role=Role.APP),
     "webhooks._CLEAR_FAILURE_URL": Reads(OF_COMPANY, role=Role.APP),
     "webhooks._ENABLE": Reads(OF_COMPANY, role=Role.APP),
+    "webhook_calls._WAS_TAKEN": Reads(STEP, {"automation_actions_pkey"}),
     "webhook_calls._NOTE": Reads(
         {**STEP, "status": "failed", "reason": None, "host": "x", "code": None},
         {"automation_actions_pkey"},

@@ -177,6 +177,39 @@ async def test_a_webhook_is_held_while_the_automation_is_paused(
     assert len(receiver.received) == 1
 
 
+async def test_a_webhook_that_was_taken_counts_whatever_became_true_since(
+    office: Office,
+    patient_engine: Engine,
+    time_machine: WorkflowEnvironment,
+    receiver: Receiver,
+) -> None:
+    """A worker that dies between the receiver's answer and its own leaves only the account."""
+    await office.apply(TELL.replace("steps:", "steps:\n      - {id: wait, type: wait, for: 1d}"))
+    await complete_a_job(office)
+    await patient_engine.relay_everything()
+    (execution,) = await office.executions()
+    await office.insert(
+        "automation_actions",
+        execution_id=execution["id"],
+        step_id="tell",
+        organization_id=office.organization_id,
+        kind="webhook",
+        status="completed",
+    )
+    await office.query("UPDATE automation_workflows SET status = 'paused'")
+
+    async def text_is_held() -> bool:
+        (held,) = await office.executions()
+        return "text: held" in (held["waiting_for"] or "")
+
+    await time_machine.sleep(timedelta(days=2))
+    await eventually(text_is_held)
+    assert await steps(office) == {"wait": ("completed", None), "tell": ("completed", None)}
+    assert receiver.received == []
+    await office.query("UPDATE automation_workflows SET status = 'active'")
+    await patient_engine.handle(execution["id"]).result()
+
+
 async def fail_a_run(office: Office, engine: Engine) -> None:
     await complete_a_job(office, email=None)
     executions = await engine.settled()
