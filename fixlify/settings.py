@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from email.utils import parseaddr
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fixlify.domain.errors import ConfigurationError, WebhookAddressError
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.webhooks import parse_target
 
-SECRETS = frozenset({"FIXLIFY_DATABASE_URL", "FIXLIFY_SMTP_URL", "TWILIO_AUTH_TOKEN"})
+SECRETS = frozenset(
+    {
+        "FIXLIFY_DATABASE_URL",
+        "FIXLIFY_SMTP_URL",
+        "FIXLIFY_SMTP_FALLBACK_URL",
+        "FIXLIFY_LINK_SECRET",
+        "FIXLIFY_CALLBACK_TOKEN",
+        "TWILIO_AUTH_TOKEN",
+    }
+)
 """Settings whose values never appear in an error, a log line or a listing."""
 
 
@@ -54,6 +65,21 @@ class Settings(BaseSettings):
             description="Mail server: smtp://user:password@host:587?starttls=require or smtps://…",
         ),
     ] = None
+    smtp_fallback_url: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias="FIXLIFY_SMTP_FALLBACK_URL",
+            description="Second mail server, used while the first is out or throttles",
+        ),
+    ] = None
+    email_at_most_once: Annotated[
+        str,
+        Field(
+            validation_alias="FIXLIFY_EMAIL_AT_MOST_ONCE",
+            description="Classes of email not sent again when nobody knows whether they left: "
+            "marketing,transactional,urgent",
+        ),
+    ] = ""
     mail_from: Annotated[
         str,
         Field(
@@ -83,6 +109,13 @@ class Settings(BaseSettings):
             description="Messaging service, MG…, instead of a sending number",
         ),
     ] = None
+    twilio_fallback_from_number: Annotated[
+        str | None,
+        Field(
+            validation_alias="TWILIO_FALLBACK_FROM_NUMBER",
+            description="Second sending number, used while the first is out or throttles",
+        ),
+    ] = None
     twilio_base_url: Annotated[
         str | None,
         Field(
@@ -95,6 +128,47 @@ class Settings(BaseSettings):
         Field(
             validation_alias="FIXLIFY_WEBHOOK_STAND_IN",
             description="Where every webhook goes instead of its own address; set only to try",
+        ),
+    ] = None
+    public_url: Annotated[
+        str | None,
+        Field(
+            validation_alias="FIXLIFY_PUBLIC_URL",
+            description="Where the HTTP API is reached from outside: https://automations.example.com",
+        ),
+    ] = None
+    link_secret: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias="FIXLIFY_LINK_SECRET",
+            min_length=16,
+            description="Key that signs the unsubscribe links in emails; any long random text",
+        ),
+    ] = None
+    callback_token: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias="FIXLIFY_CALLBACK_TOKEN",
+            min_length=16,
+            description="Token with which a mail system reports bounces; any long random text",
+        ),
+    ] = None
+    email_rate: Annotated[
+        float | None,
+        Field(
+            validation_alias="FIXLIFY_EMAIL_RATE",
+            gt=0,
+            le=10_000,
+            description="Emails a second, all workers together",
+        ),
+    ] = None
+    sms_rate: Annotated[
+        float | None,
+        Field(
+            validation_alias="FIXLIFY_SMS_RATE",
+            gt=0,
+            le=10_000,
+            description="Text messages a second, all workers together",
         ),
     ] = None
     database_pool_size: Annotated[
@@ -174,6 +248,29 @@ class Settings(BaseSettings):
                 raise ValueError(str(error)) from error
         return url
 
+    @field_validator("email_at_most_once")
+    @classmethod
+    def _are_classes(cls, names: str) -> str:
+        unknown = _names(names) - set(MessageClass)
+        if unknown:
+            raise ValueError(f"takes {', '.join(MessageClass)}, separated by commas")
+        return names
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_root(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("must be an address such as https://automations.example.com")
+        return url.rstrip("/")
+
+    @property
+    def email_classes_at_most_once(self) -> frozenset[MessageClass]:
+        """The classes of email that are not sent again in doubt."""
+        return frozenset(map(MessageClass, _names(self.email_at_most_once)))
+
     @property
     def sends_sms(self) -> bool:
         """Whether enough of Twilio is configured to send."""
@@ -182,6 +279,10 @@ class Settings(BaseSettings):
             and self.twilio_auth_token
             and (self.twilio_from_number or self.twilio_messaging_service_sid)
         )
+
+
+def _names(listed: str) -> set[str]:
+    return {name.strip() for name in listed.split(",") if name.strip()}
 
 
 def load_settings() -> Settings:

@@ -8,6 +8,8 @@ and nobody sends that message again.
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
@@ -15,7 +17,11 @@ from fixlify.domain.models import Frozen
 
 
 class OutgoingEmail(Frozen):
-    """One email. ``to`` and ``sender`` are bare addresses; ``html`` is None for plain mail."""
+    """One email. ``to`` and ``sender`` are bare addresses; ``html`` is None for plain mail.
+
+    ``unsubscribe_url`` takes a POST that unsubscribes with one click (RFC 8058); None where
+    there is nothing to unsubscribe from.
+    """
 
     message_id: UUID
     to: str
@@ -25,6 +31,7 @@ class OutgoingEmail(Frozen):
     subject: str
     text: str
     html: str | None = None
+    unsubscribe_url: str | None = None
 
 
 class OutgoingSms(Frozen):
@@ -37,12 +44,19 @@ class OutgoingSms(Frozen):
 
 
 class Accepted(Frozen):
-    """A provider has the message. ``provider_id`` is its name for it, ``detail`` its answer."""
+    """A provider has the message. ``provider_id`` is its name for it, ``detail`` its answer.
+
+    ``sender`` is which of ours it left by: a server, a number, a messaging service. ``price``
+    is in ``price_currency``, where it is known already.
+    """
 
     provider: str
     provider_id: str | None = None
     detail: str | None = None
     segments: int | None = None
+    sender: str | None = None
+    price: Decimal | None = None
+    price_currency: str | None = None
 
 
 class EmailChannel(Protocol):
@@ -73,6 +87,19 @@ class SmsChannel(Protocol):
 
     async def send(self, message: OutgoingSms, /) -> Accepted:
         """Hand *message* over, once; raises as ``EmailChannel.send`` does."""
+
+    async def find_sent(
+        self, message: OutgoingSms, /, *, since: datetime, known: frozenset[str]
+    ) -> Accepted | None:
+        """Look in the provider's own list for *message*, of which nobody knows the fate.
+
+        Found is what went to that number with that text at or after *since*, and is none of
+        the *known* messages (by ``provider_id``). None means the list does not have it, which
+        is certain only some time after it was sent.
+
+        Raises:
+            TransportError: The list cannot be read now.
+        """
 
     async def check(self) -> None:
         """Reach the provider and log in, sending nothing; raises as ``EmailChannel.check``."""

@@ -29,6 +29,7 @@ from fixlify.domain.steps import (
     every_step,
     placed_steps,
 )
+from fixlify.domain.steps.messages import BY_EMAIL
 from fixlify.domain.steps.numbering import number_steps
 from fixlify.domain.steps.reach import is_certain, refuse_unreachable
 from fixlify.domain.triggers import Trigger
@@ -164,10 +165,15 @@ class AutomationDefinition(Frozen):
         return self
 
     def step(self, step_id: str) -> Step:
-        """Return the step with *step_id*; a KeyError means the caller mixed up versions."""
+        """Return the step with *step_id*, or the email that goes in its place.
+
+        A KeyError means the caller mixed up versions.
+        """
         for step in every_step(self.steps):
             if step.id == step_id:
                 return step
+            if isinstance(step, SendSms) and f"{step.id}{BY_EMAIL}" == step_id:
+                return step.email_instead
         raise KeyError(step_id)
 
     @property
@@ -189,12 +195,29 @@ class AutomationDefinition(Frozen):
 
 
 class TemplateSource(Frozen):
-    """The unrendered parts of one message; what a channel does not use is None."""
+    """The unrendered parts of one message; what a channel does not use is None.
+
+    ``translations`` are the same in other languages, by locale (``es``, ``es_MX``); they have
+    none of their own.
+    """
 
     subject: str | None = None
     text: str | None = None
     html: str | None = None
     sms: str | None = None
+    translations: Mapping[str, TemplateSource] = Field(default_factory=dict)
+
+    def in_language_of(self, locale: str) -> TemplateSource:
+        """Return the source for *locale*: its own, else its language's, else this one.
+
+        A translation that lacks a part does not mix languages: it is used as it is, and says
+        so where the part is needed.
+        """
+        wanted = locale.replace("-", "_")
+        for name in (wanted, wanted.partition("_")[0]):
+            if name in self.translations:
+                return self.translations[name]
+        return self
 
 
 class PinnedDefinition(Frozen):

@@ -26,6 +26,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from fixlify.domain.failures import FailureKind
+
 
 class FixlifyError(Exception):
     """The root: catch this at a process edge and show ``str(error)`` to a person."""
@@ -137,6 +139,7 @@ class TransportError(FixlifyError):
     """A provider did not take the message.
 
     Attributes:
+        kind: what it means for the message; see ``FailureKind``.
         permanent: True when another attempt cannot help (a wrong number stays wrong).
         code: the provider's own code, such as ``"550 5.1.1"`` or ``"21610"``; None without one.
         retry_after: how long the provider asked us to wait; None when it did not say.
@@ -149,9 +152,12 @@ class TransportError(FixlifyError):
         permanent: bool,
         code: str | None = None,
         retry_after: timedelta | None = None,
+        kind: FailureKind | None = None,
     ) -> None:
+        """Describe the failure; *kind* is the plain one of its permanence unless given."""
         super().__init__(message)
         self.permanent = permanent
+        self.kind = kind or (FailureKind.PERMANENT if permanent else FailureKind.TEMPORARY)
         self.code = code
         self.retry_after = retry_after
 
@@ -160,7 +166,7 @@ class OutcomeUnknownError(TransportError):
     """The connection died after the message was handed over and before the answer came."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, permanent=True)
+        super().__init__(message, permanent=True, kind=FailureKind.UNKNOWN)
 
 
 class DevstackError(FixlifyError):

@@ -49,7 +49,11 @@ def _plan(step: Step, position: int, positions: Iterator[int]) -> PlannedStep:
         case SendEmail():
             return planned(StepKind.EMAIL, to=recipient_kind(step.to))
         case SendSms():
-            return planned(StepKind.SMS, to=recipient_kind(step.to))
+            return planned(
+                StepKind.SMS,
+                to=recipient_kind(step.to),
+                emails_landlines=step.if_landline == "email",
+            )
         case Wait():
             return planned(StepKind.WAIT, duration=step.for_)
         case WaitUntil():

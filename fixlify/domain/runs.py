@@ -14,6 +14,7 @@ from pydantic import Field
 
 from fixlify.domain.events import SubjectType
 from fixlify.domain.models import Message
+from fixlify.domain.rules import MessageClass
 
 
 class ExecutionStatus(StrEnum):
@@ -31,18 +32,35 @@ class ExecutionStatus(StrEnum):
 class MessageStatus(StrEnum):
     """Where a message stands in the ledger.
 
-    ``queued`` may be sent; ``held`` waits until it may; ``sending`` is in a provider's hands;
-    ``sent``, ``failed``, ``suppressed``, ``cancelled`` and ``unknown`` are outcomes.
+    ``queued`` may be sent; ``held`` waits until it may; ``sending`` is in a provider's hands,
+    and ``unknown`` may be. The provider has taken what is ``sent``, and later reports it
+    ``delivered``, ``undelivered`` or ``bounced``. What is ``failed``, ``suppressed`` or
+    ``cancelled`` never went out. The legal ways between them are in the database:
+    ``fixlify_may_become``.
     """
 
     QUEUED = "queued"
     HELD = "held"
     SENDING = "sending"
     SENT = "sent"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    BOUNCED = "bounced"
     FAILED = "failed"
     UNKNOWN = "unknown"
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
+
+
+TAKEN = frozenset(
+    {
+        MessageStatus.SENT,
+        MessageStatus.DELIVERED,
+        MessageStatus.UNDELIVERED,
+        MessageStatus.BOUNCED,
+    }
+)
+"""A provider took the message, whatever became of it there."""
 
 
 class StepKind(StrEnum):
@@ -136,6 +154,7 @@ class PlannedStep(Message):
     enabled: bool = True
     stops_on_error: bool = False
     exits_on_timeout: bool = False
+    emails_landlines: bool = False
     then: tuple[PlannedStep, ...] = ()
     otherwise: tuple[PlannedStep, ...] = ()
 
@@ -232,12 +251,16 @@ class RenderRequest(Message):
 
 
 class RenderedMessage(Message):
-    """One row of the ledger, ready to send when ``status`` is queued."""
+    """One row of the ledger, ready to send when ``status`` is queued.
+
+    Messages of older runs have no ``message_class``: it decided nothing of theirs.
+    """
 
     step_id: str
     message_id: UUID
     status: MessageStatus
     reason: str | None = None
+    message_class: MessageClass = MessageClass.TRANSACTIONAL
 
 
 class RenderedMessages(Message):
@@ -262,6 +285,7 @@ class SendReceipt(Message):
 
     A held one may be tried again at ``until``, where that is known. One that is ``late`` was
     cancelled for that alone: the run goes on. ``ending`` is set where the run is over with it.
+    ``landline`` says that it failed because the number takes no text messages.
     """
 
     status: MessageStatus
@@ -269,6 +293,7 @@ class SendReceipt(Message):
     until: datetime | None = None
     late: bool = False
     ending: Ending | None = None
+    landline: bool = False
 
 
 class Withdrawal(Message):

@@ -27,11 +27,11 @@ _NO_COLUMN: Final = {"invoice.days_overdue"}
 
 
 def _facts(*parts: str) -> str:
-    """Return what to select: every fact of *parts*, by its own name.
+    """Return what to select: the links, and every fact of *parts* by its own name.
 
     In the statements below a table goes by the name of its part.
     """
-    return ", ".join(
+    return "organization.links, " + ", ".join(
         f'{_readable(_COLUMNS.get(fact, fact), info.annotation)} AS "{fact}"'
         for part in ("organization", *parts)
         for name, info in PARTS[part].model_fields.items()
@@ -180,9 +180,9 @@ async def load_facts(
                 "ids": [subject.id for subject in of_one_type],
             },
         )
-        _, *facts = rows.keys()
-        for place, *values in rows:
-            found[of_one_type[place - 1]] = _known(facts, values, now)
+        _, _, *facts = rows.keys()
+        for place, links, *values in rows:
+            found[of_one_type[place - 1]] = _known(facts, values, now).with_links(links)
     return found
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from fixlify.domain.events import SubjectType
 from fixlify.domain.facts.aliases import ORIGIN_ALIASES
+from fixlify.domain.facts.links import Links, links_of
 from fixlify.domain.facts.occasion import EventValue, event_values, is_event_field
 from fixlify.domain.facts.people import Client, Organization, Technician
 from fixlify.domain.facts.records import Estimate, Invoice, Job, Payment, Sms, Task
@@ -30,6 +31,7 @@ __all__ = [
     "Facts",
     "Invoice",
     "Job",
+    "Links",
     "Organization",
     "Payment",
     "Sms",
@@ -65,6 +67,7 @@ class Facts(Frozen):
     payment: Payment | None = None
     task: Task | None = None
     sms: Sms | None = None
+    links: Links = Links()
     event: Mapping[str, EventValue] = Field(default_factory=dict)
 
     def with_event(self, data: Mapping[str, Any]) -> Self:
@@ -74,6 +77,15 @@ class Facts(Frozen):
             data: The event's own, or the ``trigger_data`` of an execution.
         """
         return self.model_copy(update={"event": event_values(data)})
+
+    def with_links(self, patterns: object) -> Self:
+        """Return these facts with the links that the organization's *patterns* make of them."""
+        return self.model_copy(update={"links": links_of(patterns, self.lookup)})
+
+    @property
+    def locale(self) -> str:
+        """The client's own language, else the organization's: ``es_MX``."""
+        return (self.client and self.client.locale) or self.organization.locale
 
     @property
     def time_zone(self) -> str:
@@ -99,6 +111,7 @@ PARTS: Mapping[str, type[Frozen]] = MappingProxyType(
         "payment": Payment,
         "task": Task,
         "sms": Sms,
+        "links": Links,
     }
 )
 """What stands before the dot, and the model whose fields may follow it."""

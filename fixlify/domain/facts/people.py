@@ -12,7 +12,11 @@ from fixlify.domain.models import Frozen
 
 
 class Organization(Frozen):
-    """The company that makes the promise."""
+    """The company that makes the promise.
+
+    ``logo_url`` and ``brand_color`` (``#0b6e4f``) are how its mail looks; ``address`` is where
+    it is, in one line.
+    """
 
     id: UUID
     name: str
@@ -22,6 +26,9 @@ class Organization(Frozen):
     time_zone: str = "UTC"
     locale: str = "en_US"
     currency: str = "USD"
+    address: str | None = None
+    logo_url: str | None = None
+    brand_color: str | None = None
 
     def today(self, now: datetime) -> date:
         """Return the date on its own wall at *now*; in UTC where its zone is unknown."""
@@ -48,6 +55,7 @@ class Client(Frozen):
     tags: tuple[str, ...] = ()
     email_opted_out: bool = False
     sms_opted_out: bool = False
+    locale: str | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,9 @@ from fixlify.domain.durations import Duration
 from fixlify.domain.rules import MessageClass
 from fixlify.domain.steps.base import StepBase
 from fixlify.domain.steps.recipients import FixedRecipient, Recipient, SendTo
+
+BY_EMAIL: Final = ".email"
+"""What the id of a step gets that goes by email instead; no other id can end so."""
 
 # As people write them; whether it is a number of its country is asked when it is written to.
 _PHONE = re.compile(r"\+?[0-9 ()./-]{5,30}")
@@ -61,10 +64,15 @@ class SendEmail(_Sends):
 
 
 class SendSms(_Sends):
-    """Send one text message: a shipped ``template``, or the ``text`` itself."""
+    """Send one text message: a ``template``, or the ``text`` itself.
+
+    With ``if_landline: email`` a number that takes no text messages is written to by email
+    instead, with the email of the same template.
+    """
 
     type: Literal["send_sms"] = "send_sms"
     text: str | None = None
+    if_landline: Literal["email"] | None = None
 
     @field_validator("to")
     @classmethod
@@ -80,4 +88,22 @@ class SendSms(_Sends):
     def _has_one_source(self) -> SendSms:
         if (self.template is None) == (not self.text):
             raise PydanticCustomError("content", "give either a 'template' or a 'text'")
+        if self.if_landline and self.template is None:
+            raise PydanticCustomError(
+                "if_landline", "an email instead needs a 'template' that has one"
+            )
         return self
+
+    @property
+    def email_instead(self) -> SendEmail:
+        """The email that goes where the number turns out to be a landline."""
+        # Its id is one that nobody can write.
+        return SendEmail.model_construct(
+            id=f"{self.id}{BY_EMAIL}",
+            to=self.to,
+            template=self.template,
+            message_class=self.message_class,
+            good_for=self.good_for,
+            enabled=self.enabled,
+            on_error=self.on_error,
+        )

@@ -20,6 +20,12 @@ from fixlify.storage.tables.business import (
     TaskRow,
 )
 from fixlify.storage.tables.consent import OptOutRow, RulesRow, SuppressionRow
+from fixlify.storage.tables.delivery import (
+    ChannelSettingsRow,
+    ConsentRecordRow,
+    TemplateRow,
+    TransitionRow,
+)
 from fixlify.storage.tables.executions import (
     ActionRow,
     DecisionRow,
@@ -38,7 +44,9 @@ __all__ = [
     "ApiRequestRow",
     "AutomationRow",
     "AutomationVersionRow",
+    "ChannelSettingsRow",
     "ClientRow",
+    "ConsentRecordRow",
     "DecisionRow",
     "EstimateRow",
     "EventRow",
@@ -60,6 +68,8 @@ __all__ = [
     "SuppressionRow",
     "Table",
     "TaskRow",
+    "TemplateRow",
+    "TransitionRow",
     "WebhookDeliveryRow",
     "WebhookSettingsRow",
 ]

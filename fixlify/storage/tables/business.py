@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
@@ -16,6 +17,13 @@ class OrganizationRow(Table):
     """A company; everything else belongs to exactly one."""
 
     __tablename__ = "organizations"
+    __table_args__ = (
+        Index(
+            "organizations_sms_number_idx",
+            "sms_number",
+            postgresql_where=text("sms_number IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=RANDOM_ID)
     name: Mapped[str]
@@ -26,6 +34,11 @@ class OrganizationRow(Table):
     locale: Mapped[str] = mapped_column(server_default="en_US")
     currency: Mapped[str] = mapped_column(server_default="USD")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    logo_url: Mapped[str | None]
+    brand_color: Mapped[str | None]
+    address: Mapped[str | None]
+    links: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    sms_number: Mapped[str | None]
 
 
 class ProfileRow(Table):
@@ -73,6 +86,7 @@ class ClientRow(Table):
     email_opted_out: Mapped[bool] = mapped_column(server_default=text("false"))
     sms_opted_out: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    locale: Mapped[str | None]
 
 
 class JobRow(Table):
@@ -237,6 +251,13 @@ class InboundMessageRow(Table):
         ),
         UniqueConstraint("organization_id", "id"),
         Index(None, "organization_id", "client_id"),
+        Index(
+            "inbound_messages_provider_idx",
+            "organization_id",
+            "provider_id",
+            unique=True,
+            postgresql_where=text("provider_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=RANDOM_ID)
@@ -246,3 +267,4 @@ class InboundMessageRow(Table):
     to_number: Mapped[str | None]
     body: Mapped[str | None]
     received_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    provider_id: Mapped[str | None]

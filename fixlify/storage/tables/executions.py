@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Index,
+    Numeric,
     UniqueConstraint,
     text,
 )
@@ -146,6 +148,19 @@ class MessageRow(Table):
             "created_at",
             postgresql_where=text("status IN ('queued', 'held', 'sending', 'unknown')"),
         ),
+        Index(
+            "messages_provider_idx",
+            "provider",
+            "provider_id",
+            unique=True,
+            postgresql_where=text("provider_id IS NOT NULL"),
+        ),
+        Index(
+            "messages_address_idx",
+            "recipient",
+            "sending_at",
+            postgresql_where=text("sending_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -174,6 +189,10 @@ class MessageRow(Table):
     message_class: Mapped[str] = mapped_column(server_default=text("'transactional'"))
     good_until: Mapped[datetime | None]
     held_until: Mapped[datetime | None]
+    sender: Mapped[str | None]
+    delivered_at: Mapped[datetime | None]
+    price: Mapped[Decimal | None] = mapped_column(Numeric(12, 5))
+    price_currency: Mapped[str | None]
 
 
 class SignalRow(Table):
