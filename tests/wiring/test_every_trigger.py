@@ -99,7 +99,9 @@ FIRED = {
     "maintenance_due": Fired(
         "months: 6, job_types: [repair]",
         before=(
-            "UPDATE jobs SET status = 'completed', completed_at = now() - interval '6 months'",
+            # By the company's calendar: across a change of the clocks UTC's may be a day ahead.
+            "UPDATE jobs SET status = 'completed', completed_at ="
+            f" (now() AT TIME ZONE '{ZONE}' - interval '6 months') AT TIME ZONE '{ZONE}'",
         ),
         by_sweep=SweepKind.MAINTENANCE_REMINDERS,
     ),
