@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fixlify.domain.errors import ConfigurationError, WebhookAddressError
 from fixlify.domain.rules import MessageClass
+from fixlify.domain.unsubscribing import SHORTEST_KEY, UnsubscribeLinks, keys_of
 from fixlify.domain.webhooks import parse_target
 
 SECRETS = frozenset(
@@ -142,7 +143,8 @@ class Settings(BaseSettings):
         Field(
             validation_alias="FIXLIFY_LINK_SECRET",
             min_length=16,
-            description="Key that signs the unsubscribe links in emails; any long random text",
+            description="Key that signs the unsubscribe links in emails: any long random text; "
+            "after a comma, older ones that are still believed",
         ),
     ] = None
     callback_token: Annotated[
@@ -266,10 +268,26 @@ class Settings(BaseSettings):
             raise ValueError("must be an address such as https://automations.example.com")
         return url.rstrip("/")
 
+    @field_validator("link_secret")
+    @classmethod
+    def _is_hard_to_guess(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and any(
+            len(key) < SHORTEST_KEY for key in keys_of(secret.get_secret_value())
+        ):
+            raise ValueError(f"each key must have at least {SHORTEST_KEY} characters")
+        return secret
+
     @property
     def email_classes_at_most_once(self) -> frozenset[MessageClass]:
         """The classes of email that are not sent again in doubt."""
         return frozenset(map(MessageClass, _names(self.email_at_most_once)))
+
+    @property
+    def unsubscribe_links(self) -> UnsubscribeLinks:
+        """The links that the settings make."""
+        return UnsubscribeLinks(
+            self.public_url, self.link_secret and self.link_secret.get_secret_value()
+        )
 
     @property
     def sends_sms(self) -> bool:

@@ -13,6 +13,7 @@
     ├── NotFoundError               something was asked for by a name nobody has
     ├── RenderError                 a template could not become a message
     ├── RecipientError              a person cannot be reached: no address, or not a valid one
+    ├── UnsubscribeTokenError       a link to unsubscribe that we did not make
     ├── TransportError              a provider did not take the message; permanent or not
     │   └── OutcomeUnknownError     the provider may have taken it: do not send again
     └── DevstackError               the embedded stack could not start or stop
@@ -133,6 +134,10 @@ class RenderError(FixlifyError):
 
 class RecipientError(FixlifyError):
     """The person has no address of this kind, or one that no provider would take."""
+
+
+class UnsubscribeTokenError(FixlifyError):
+    """A link to unsubscribe that we did not make, or that was cut short."""
 
 
 class TransportError(FixlifyError):
