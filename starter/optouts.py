@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fixlify.channels.addresses import phone_number
 from fixlify.domain.errors import RecipientError
 from fixlify.domain.events import Event, EventType
-from fixlify.storage.consent import InboundText, inbound_texts, opt_in, opt_out, release, suppress
+from fixlify.storage.consent import opt_in, opt_out, release, suppress
+from fixlify.storage.inbound import InboundText, inbound_texts
 from fixlify.storage.messages import Channel
 
 # The whole message is the word, as Twilio has it:

@@ -51,16 +51,18 @@ ADDRESS: Final = {
 
 GATE: Final[dict[str, Reads]] = {
     "permission._LOOK": Reads(EXECUTION, RUN),
-    "consent._OPT_IN": Reads(OF_A_CLIENT, {"client_opt_outs_once_key"}),
-    "consent._ALLOW_CHANNEL": Reads(OF_A_CLIENT, {CLIENT}, Role.APP),
-    "consent._OPT_OUTS": Reads(OF_A_CLIENT, {"client_opt_outs_once_key", CLIENT}, Role.APP),
-    "consent._RELEASE": Reads(ADDRESS, {"suppressions_pkey"}),
-    "consent._SUPPRESSIONS": Reads(
+    "consent.opt_outs._OPT_IN": Reads(OF_A_CLIENT, {"client_opt_outs_once_key"}),
+    "consent.opt_outs._ALLOW_CHANNEL": Reads(OF_A_CLIENT, {CLIENT}, Role.APP),
+    "consent.opt_outs._OPT_OUTS": Reads(
+        OF_A_CLIENT, {"client_opt_outs_once_key", CLIENT}, Role.APP
+    ),
+    "consent.suppressions._RELEASE": Reads(ADDRESS, {"suppressions_pkey"}),
+    "consent.suppressions._SUPPRESSIONS": Reads(
         {"organization_id": COMPANY, "channels": ["sms"], "address": None, "limit": 100},
         {"suppressions_pkey"},
         Role.APP,
     ),
-    "consent._INBOUND_TEXTS": Reads({"ids": [ROW]}, {"inbound_messages_pkey"}),
+    "inbound._INBOUND_TEXTS": Reads({"ids": [ROW]}, {"inbound_messages_pkey"}),
     "owners._FIND": Reads({"organization_id": COMPANY}, {"profiles_organization_id_id_key"}),
     "messages.entering._ENTER": Reads(
         {"rows": "[]", "execution_id": ROW, "step_ids": ["text"]},
