@@ -15,6 +15,7 @@ from fixlify.domain.errors import RecipientError, RenderError
 from fixlify.domain.events import SubjectType
 from fixlify.domain.facts import Facts, Subject
 from fixlify.domain.ids import new_id
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import MessageStatus
 from fixlify.domain.steps import (
     FieldRecipient,
@@ -25,6 +26,7 @@ from fixlify.domain.steps import (
     SendTo,
 )
 from fixlify.domain.steps.recipients import recipient_kind
+from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.rendering import render_email, render_sms
 from fixlify.storage.messages import Channel, NewMessage
 from fixlify.storage.owners import Owner
@@ -64,6 +66,8 @@ def compose(
     owner: Owner | None = None,
     now: datetime | None = None,
     good_until: datetime | None = None,
+    links: UnsubscribeLinks | None = None,
+    entered_as: UUID | None = None,
 ) -> NewMessage:
     """Return the message of *step*, queued; or refused, with the reason it cannot go.
 
@@ -76,12 +80,15 @@ def compose(
         owner: The company's; None where nobody is, or *step* is not for the owner.
         now: The run's own clock.
         good_until: After which the message is worth nothing, whatever *step* says.
+        links: How people get out of marketing email.
+        entered_as: The message's id where the ledger has it already, which its link names.
     """
     channel = Channel.EMAIL if isinstance(step, SendEmail) else Channel.SMS
+    message_id = entered_as or new_id()
 
     def message(status: MessageStatus, reason: str | None = None, **content: Any) -> NewMessage:
         return NewMessage(
-            id=new_id(),
+            id=message_id,
             organization_id=subject.organization_id,
             execution_id=execution_id,
             step_id=str(step.id),
@@ -89,7 +96,7 @@ def compose(
             recipient_kind=recipient_kind(step.to),
             status=status,
             reason=reason,
-            message_class=step.message_class or pinned.definition.message_class,
+            message_class=message_class_of(step, pinned),
             good_until=good_until,
             good_for=step.good_for,
             written_at=now,
@@ -102,7 +109,10 @@ def compose(
         return message(MessageStatus.SUPPRESSED, f"the client opted out of {channel.value}")
     try:
         addressee = _addressee(step.to, facts, owner, subject.type)
-        content = _content(step, pinned, facts, addressee)
+        way_out = None
+        if channel is Channel.EMAIL and message_class_of(step, pinned) is MessageClass.MARKETING:
+            way_out = _way_out(links or UnsubscribeLinks(), message_id, facts)
+        content = _content(step, pinned, facts, addressee, way_out)
     except (RecipientError, RenderError) as error:
         return message(MessageStatus.FAILED, str(error))
     except Exception as error:
@@ -111,6 +121,26 @@ def compose(
         _log.exception("Composing a message failed unexpectedly.", step_id=step.id)
         return message(MessageStatus.FAILED, f"rendering failed: {type(error).__name__}")
     return message(MessageStatus.QUEUED, None, recipient_id=addressee.id, **content)
+
+
+def message_class_of(step: SendEmail | SendSms, pinned: PinnedDefinition) -> MessageClass:
+    """Return what kind of message *step* sends: its own, else the automation's."""
+    return step.message_class or pinned.definition.message_class
+
+
+def _way_out(links: UnsubscribeLinks, message_id: UUID, facts: Facts) -> str:
+    """Return where the recipient unsubscribes.
+
+    Raises:
+        RenderError: Nowhere: marketing email that nobody can get out of is not sent.
+    """
+    way_out = links.way_out(message_id, facts.organization.email)
+    if way_out is None:
+        raise RenderError(
+            "marketing email needs a way to unsubscribe; set FIXLIFY_PUBLIC_URL and "
+            "FIXLIFY_LINK_SECRET, or give the company an email address"
+        )
+    return way_out
 
 
 def _addressee(
@@ -155,7 +185,11 @@ def _nobody(subject_type: SubjectType, to: Recipient) -> str:
 
 
 def _content(
-    step: SendEmail | SendSms, pinned: PinnedDefinition, facts: Facts, addressee: _Addressee
+    step: SendEmail | SendSms,
+    pinned: PinnedDefinition,
+    facts: Facts,
+    addressee: _Addressee,
+    way_out: str | None,
 ) -> dict[str, str | None]:
     source = pinned.source_of(step)
     organization = facts.organization

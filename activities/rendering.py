@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.composition import compose
+from activities.composition import compose, message_class_of
 from activities.failures import usable_data
 from fixlify.domain.automation import PinnedDefinition, TemplateSource
 from fixlify.domain.endings import exit_reason
 from fixlify.domain.facts import Facts, Subject, is_event_field
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import (
     Ending,
     ExecutionStatus,
@@ -21,6 +23,7 @@ from fixlify.domain.runs import (
     RenderRequest,
 )
 from fixlify.domain.steps import FieldRecipient, Recipient, SendEmail, SendSms, every_step
+from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.rendering import speaks_of_event
 from fixlify.storage.automations import load_pinned
 from fixlify.storage.database import Database
@@ -44,8 +47,9 @@ class RenderingActivities:
     Versions never change, so each is read from the database once.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, links: UnsubscribeLinks | None = None) -> None:
         self._database = database
+        self._links = links or UnsubscribeLinks()
         self._versions: dict[tuple[UUID, int], _Version] = {}
 
     @activity.defn(name="render_messages")
@@ -72,6 +76,7 @@ class RenderingActivities:
             owner = None
             if any(step.to is Recipient.OWNER for step in steps):
                 owner = await find_owner(connection, request.organization_id)
+            ids = await _linked_ids(connection, request, version.pinned, steps)
             composed = [
                 compose(
                     step,
@@ -82,6 +87,8 @@ class RenderingActivities:
                     owner=owner,
                     now=request.now,
                     good_until=request.good_until,
+                    links=self._links,
+                    entered_as=ids.get(str(step.id)),
                 )
                 for step in steps
             ]
@@ -118,6 +125,27 @@ async def _facts(
         return facts
     data = await load_trigger_data(connection, request.execution_id, request.organization_id)
     return facts.with_event(data)
+
+
+async def _linked_ids(
+    connection: AsyncConnection,
+    request: RenderRequest,
+    pinned: PinnedDefinition,
+    steps: Sequence[SendEmail | SendSms],
+) -> Mapping[str, UUID]:
+    """Return the ids of messages that name themselves in their text and are entered already.
+
+    What is held is written anew and keeps its id, so its link has to name that one.
+    """
+    linked = [
+        str(step.id)
+        for step in steps
+        if isinstance(step, SendEmail) and message_class_of(step, pinned) is MessageClass.MARKETING
+    ]
+    if not linked:
+        return {}
+    entered = await find_entered(connection, request.execution_id, linked)
+    return {step_id: message.id for step_id, message in entered.items()}
 
 
 def _exit(version: _Version, facts: Facts) -> Ending | None:

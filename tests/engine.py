@@ -19,6 +19,7 @@ from fixlify.channels.sms import TwilioAccount, TwilioChannel
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import RunOutcome
+from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.storage.database import Database, Role
 from fixlify.storage.listen import EventSignal
 from starter.hearing import Teller
@@ -86,6 +87,7 @@ async def running_engine(
     phone: SmsCatcher,
     *,
     webhooks: str = NOBODY,
+    links: UnsubscribeLinks | None = None,
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[Engine]:
     """Run workers against the office's database; the test calls the relay itself.
@@ -110,6 +112,7 @@ async def running_engine(
         sms=sms,
         webhooks=calls,
         sender=SENDER,
+        links=links,
         max_cached_workflows=max_cached_workflows,
     )
     try:

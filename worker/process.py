@@ -61,7 +61,13 @@ async def _running_workers(
     email, sms = email_channel(settings), sms_channel(settings)
     webhooks = webhook_channel(settings)
     workers = build_workers(
-        client, database, email=email, sms=sms, webhooks=webhooks, sender=settings.mail_from
+        client,
+        database,
+        email=email,
+        sms=sms,
+        webhooks=webhooks,
+        sender=settings.mail_from,
+        links=settings.unsubscribe_links,
     )
     await warm_up(database, email, sms)
     tasks = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]

@@ -20,6 +20,7 @@ from activities.webhooks import WebhookActivities
 from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain import queues
+from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.storage.database import Database
 from worker.sandbox import workflow_runner
 from workflows.automation import AutomationWorkflow
@@ -49,6 +50,7 @@ def build_workers(
     sms: SmsChannel,
     webhooks: WebhookChannel,
     sender: str,
+    links: UnsubscribeLinks | None = None,
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
     """Return the workers, not yet running.
@@ -60,13 +62,15 @@ def build_workers(
         sms: Where text messages go.
         webhooks: How other systems are called.
         sender: The sender address of every email.
+        links: How people unsubscribe from marketing email; None without a public address.
         max_cached_workflows: 0 replays every workflow task from its history, for tests.
     """
     versions = PinnedVersions()
     executions = ExecutionActivities(database)
     decisions = DecisionActivities(database, versions)
     actions = ActionActivities(database, versions)
-    rendering = RenderingActivities(database)
+    rendering = RenderingActivities(database, links)
+    emails = EmailActivities(database, email, sender, unsubscribe=links)
     sweeps = SweepActivities(database)
     calls = WebhookActivities(database, versions, webhooks)
     automations = Worker(
@@ -93,7 +97,7 @@ def build_workers(
     )
     return [
         automations,
-        _sender(client, queues.EMAIL, EmailActivities(database, email, sender).send_email),
+        _sender(client, queues.EMAIL, emails.send_email),
         _sender(client, queues.SMS, SmsActivities(database, sms).send_sms),
         _sender(client, queues.WEBHOOKS, calls.call_webhook, calls.deliver_webhook),
         Worker(
