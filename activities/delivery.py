@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.failures import usable_data
+from activities.failures import send_failure, usable_data
 from fixlify.channels import Accepted
-from fixlify.domain.errors import (
-    FixlifyError,
-    OutcomeUnknownError,
-    RecipientError,
-    TransportError,
-)
+from fixlify.domain.delivery import DELIVERY_DEADLINES, pause_before
+from fixlify.domain.durations import format_duration
+from fixlify.domain.errors import OutcomeUnknownError, RecipientError, TransportError
+from fixlify.domain.failures import FailureKind
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
+from fixlify.storage.consent import suppress
 from fixlify.storage.database import Database
-from fixlify.storage.messages import ClaimedMessage, Ledger, claim_message
+from fixlify.storage.messages import Channel, ClaimedMessage, Ledger, Report, claim_message
+from fixlify.storage.messages.doubts import DoubtfulMessage, find_doubtful
 
-# Together with the channels' own deadlines (50 s) these stay below the time-out of one attempt
-# (90 s), so that no attempt outlives its successor's start.
+# Together with the channels' own deadlines (two senders of 45 s) these stay below the time-out of
+# one attempt (150 s), so that no attempt outlives its successor's start.
 CLAIMING_DEADLINE: Final = timedelta(seconds=15)
 # After the provider's answer the record must follow, or the message ends as unknown; longer
 # than a restart of Postgres.
@@ -35,14 +36,43 @@ RECORDING_DEADLINE: Final = timedelta(seconds=20)
 HEARTBEAT_INTERVAL: Final = timedelta(seconds=3)
 _RECORDING_PAUSE: Final = timedelta(milliseconds=250)
 
+Recorded = TypeVar("Recorded")
+
 _log = structlog.get_logger(__name__)
 
 
-async def deliver(
-    database: Database,
-    request: SendRequest,
-    hand_over: Callable[[ClaimedMessage], Awaitable[Accepted]],
-) -> SendReceipt:
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is known of a message in doubt.
+
+    ``accepted``: the provider has it, and it is not sent again; with ``failure`` it had it and
+    gave it up. ``cleared`` says why it may be sent again. With none of them it is looked for
+    again after ``pause``; None where nothing more will be known.
+    """
+
+    accepted: Accepted | None = None
+    failure: TransportError | None = None
+    cleared: str | None = None
+    pause: timedelta | None = None
+
+
+class Sender(Protocol):
+    """How one channel sends, and what it does in doubt."""
+
+    async def hand_over(self, message: ClaimedMessage, /) -> Accepted:
+        """Hand *message* to the provider, once; raises as its channel does."""
+
+    async def find(self, message: DoubtfulMessage, now: datetime, /) -> Finding:
+        """Find out what became of *message*; *now* is the run's own clock."""
+
+    def pause_in_doubt(self) -> timedelta | None:
+        """Return how long after an unknown outcome it is worth looking; None for never."""
+
+    def is_landline(self, code: str | None, /) -> bool:
+        """Whether the provider's *code* says that the number takes no text messages."""
+
+
+async def deliver(database: Database, request: SendRequest, sender: Sender) -> SendReceipt:
     """Send one message, unless an earlier attempt did or the truth has changed since.
 
     Returns:
@@ -50,13 +80,11 @@ async def deliver(
         when to try again, a ``cancelled`` one that the run is over.
 
     Raises:
-        ApplicationError: Retryable when the provider may take it later; not retryable when it
-            refused for good, or when nobody knows whether it took it.
+        ApplicationError: Retryable when the provider may take it later, or when its fate may be
+            known later; not retryable when it refused for good, or when nobody will know.
     """
     async with _heartbeat():
-        # Stamped by the Temporal server: one clock for all workers, and that of the run's timers.
-        now = activity.info().started_time
-        sending = asyncio.ensure_future(_deliver(database, request, hand_over, now))
+        sending = asyncio.ensure_future(Delivery(database, request, sender).attempt())
         try:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
@@ -66,44 +94,169 @@ async def deliver(
             raise
 
 
-async def _deliver(
-    database: Database,
-    request: SendRequest,
-    hand_over: Callable[[ClaimedMessage], Awaitable[Accepted]],
-    now: datetime,
-) -> SendReceipt:
-    async with usable_data(), asyncio.timeout(CLAIMING_DEADLINE.total_seconds()):
-        claim = await claim_message(database, request.message_id, request.organization_id, now)
-    if isinstance(claim, SendReceipt):
-        return _settled(claim)
-    log = _log.bind(message_id=str(request.message_id))
+class Delivery:
+    """One attempt to send one message; lives as long as it."""
 
-    try:
-        accepted = await hand_over(claim)
-    except OutcomeUnknownError as error:
-        reason = str(error)
-        log.error("Nobody knows whether a message went out; it is not sent again.", reason=reason)
-        return _settled(await _recorded(database, request, lambda ledger: ledger.lost(reason)))
-    except RecipientError as error:
-        reason = str(error)
-        await _recorded(database, request, lambda ledger: ledger.refused(reason, None))
-        raise _failure(reason, RecipientError, permanent=True) from error
-    except TransportError as error:
-        log.warning(
-            "A provider did not take a message.",
-            reason=str(error),
-            code=error.code,
-            permanent=error.permanent,
-        )
-        await _record_refusal(database, request, error)
-        raise _failure(
-            str(error), TransportError, permanent=error.permanent, retry_after=error.retry_after
-        ) from error
+    def __init__(self, database: Database, request: SendRequest, sender: Sender) -> None:
+        self._database = database
+        self._request = request
+        self._sender = sender
+        info = activity.info()
+        # Stamped by the Temporal server: one clock for all workers, and that of the run's timers.
+        self._now = info.started_time
+        self._begun = info.scheduled_time
+        self._attempt = info.attempt
+        self._log = _log.bind(message_id=str(request.message_id))
 
-    return await _recorded(
-        database,
-        request,
-        lambda ledger: ledger.accepted(accepted.provider, accepted.provider_id, accepted.segments),
+    async def attempt(self) -> SendReceipt:
+        """Claim the message and hand it over, or say what became of it; see ``deliver``."""
+        claim = await self._claim()
+        if isinstance(claim, SendReceipt) and claim.status is MessageStatus.UNKNOWN:
+            settled = await self._resolve(claim)
+            claim = settled if settled is not None else await self._claim()
+        if isinstance(claim, SendReceipt):
+            return self._settled(claim)
+        try:
+            accepted = await self._sender.hand_over(claim)
+        except OutcomeUnknownError as error:
+            return await self._doubt(str(error))
+        except RecipientError as error:
+            reason = str(error)
+            await self._recorded(lambda ledger: ledger.refused(reason, None))
+            raise send_failure(reason, RecipientError, permanent=True) from error
+        except TransportError as error:
+            self._log.warning(
+                "A provider did not take a message.",
+                reason=str(error),
+                code=error.code,
+                kind=error.kind.value,
+            )
+            return await self._refused(error, claim)
+        return await self._recorded(lambda ledger: ledger.accepted(_answer(accepted)))
+
+    async def _claim(self) -> ClaimedMessage | SendReceipt:
+        request = self._request
+        async with usable_data(), asyncio.timeout(CLAIMING_DEADLINE.total_seconds()):
+            return await claim_message(
+                self._database, request.message_id, request.organization_id, self._now
+            )
+
+    async def _resolve(self, standing: SendReceipt) -> SendReceipt | None:
+        """Find out what became of a message in doubt; None where it may be sent again."""
+        async with usable_data(), self._database.statement() as connection:
+            doubtful = await find_doubtful(
+                connection, self._request.message_id, self._request.organization_id
+            )
+        if doubtful is None:
+            # A report of the provider has told meanwhile.
+            return None
+        finding = await self._sender.find(doubtful, self._now)
+        if (failure := finding.failure) is not None:
+            reason, code = str(failure), failure.code
+            return await self._recorded(lambda ledger: ledger.refused(reason, code))
+        if (accepted := finding.accepted) is not None:
+            self._log.info("A message in doubt was found at its provider.")
+            found = f"found at {accepted.provider} after its answer was lost"
+            try:
+                return await self._recorded(
+                    lambda ledger: ledger.accepted(_answer(accepted), reason=found)
+                )
+            except IntegrityError:
+                # Another message in doubt, with the same words, was found first.
+                raise self._unknown(found, self._sender.pause_in_doubt()) from None
+        if (cleared := finding.cleared) is not None:
+            self._log.warning("A message in doubt is sent again.", reason=cleared)
+            await self._recorded(lambda ledger: ledger.cleared(cleared))
+            return None
+        reason = standing.reason or "nobody knows whether it went out"
+        raise self._unknown(reason, finding.pause)
+
+    async def _doubt(self, reason: str) -> SendReceipt:
+        self._log.error("Nobody knows whether a message went out.", reason=reason)
+        receipt = await self._recorded(lambda ledger: ledger.lost(reason))
+        if receipt.status is MessageStatus.UNKNOWN:
+            raise self._unknown(receipt.reason or reason, self._sender.pause_in_doubt())
+        return self._settled(receipt)
+
+    def _unknown(self, reason: str, pause: timedelta | None) -> Exception:
+        return send_failure(reason, OutcomeUnknownError, permanent=pause is None, pause=pause)
+
+    async def _refused(self, error: TransportError, claim: ClaimedMessage) -> SendReceipt:
+        """Record that the provider does not have the message; raise unless that ends it well."""
+        reason, code = str(error), error.code
+        if error.kind is FailureKind.OPTED_OUT:
+            return await self._unwanted(reason, code, claim.recipient)
+        if error.permanent:
+            receipt = await self._recorded(lambda ledger: ledger.refused(reason, code))
+            return self._settled(receipt)
+        pause = pause_before(self._attempt, error.kind, error.retry_after)
+        deadline = DELIVERY_DEADLINES[claim.message_class]
+        if self._now + pause > self._begun + deadline:
+            gave_up = f"gave up after {format_duration(deadline)}: {reason}"
+            receipt = await self._recorded(lambda ledger: ledger.refused(gave_up, code))
+            return self._settled(receipt)
+        receipt = await self._recorded(lambda ledger: ledger.released(reason, code))
+        if receipt.status is MessageStatus.QUEUED:
+            raise send_failure(reason, TransportError, permanent=False, pause=pause) from error
+        return self._settled(receipt)
+
+    async def _unwanted(self, reason: str, code: str | None, recipient: str) -> SendReceipt:
+        """Record a person's no, of which the provider knew before we did."""
+
+        async def record(connection: AsyncConnection) -> SendReceipt:
+            request = self._request
+            await suppress(
+                connection,
+                request.organization_id,
+                Channel.SMS,
+                recipient,
+                reason="opted out at the provider",
+                source="provider",
+            )
+            return await self._ledger(connection).unwanted(reason, code)
+
+        return self._settled(await self._patiently(record))
+
+    def _settled(self, receipt: SendReceipt) -> SendReceipt:
+        """Return the receipt of a message that needs no call, or raise what its end means."""
+        reason = receipt.reason or receipt.status.value
+        if receipt.status is MessageStatus.UNKNOWN:
+            raise self._unknown(reason, self._sender.pause_in_doubt())
+        if receipt.status is MessageStatus.FAILED:
+            is_landline = self._sender.is_landline(receipt.code)
+            raise send_failure(reason, TransportError, permanent=True, is_landline=is_landline)
+        return receipt
+
+    def _ledger(self, connection: AsyncConnection) -> Ledger:
+        return Ledger(connection, self._request.message_id, self._request.organization_id)
+
+    async def _recorded(self, record: Callable[[Ledger], Awaitable[SendReceipt]]) -> SendReceipt:
+        return await self._patiently(lambda connection: record(self._ledger(connection)))
+
+    async def _patiently(
+        self, record: Callable[[AsyncConnection], Awaitable[Recorded]]
+    ) -> Recorded:
+        """Write what became of the message, through a database that may be restarting."""
+        async with asyncio.timeout(RECORDING_DEADLINE.total_seconds()):
+            while True:
+                try:
+                    async with self._database.statement() as connection:
+                        return await record(connection)
+                except IntegrityError:
+                    raise
+                except DBAPIError:
+                    await asyncio.sleep(_RECORDING_PAUSE.total_seconds())
+
+
+def _answer(accepted: Accepted) -> Report:
+    return Report(
+        provider=accepted.provider,
+        status=MessageStatus.SENT,
+        provider_id=accepted.provider_id,
+        segments=accepted.segments,
+        price=accepted.price,
+        price_currency=accepted.price_currency,
+        sender=accepted.sender,
     )
 
 
@@ -124,57 +277,3 @@ async def _heartbeat() -> AsyncIterator[None]:
         yield
     finally:
         beating.cancel()
-
-
-async def _record_refusal(
-    database: Database, request: SendRequest, error: TransportError
-) -> SendReceipt:
-    reason, code = str(error), error.code
-    if error.permanent:
-        return await _recorded(database, request, lambda ledger: ledger.refused(reason, code))
-    return await _recorded(database, request, lambda ledger: ledger.released(reason, code))
-
-
-async def _recorded(
-    database: Database,
-    request: SendRequest,
-    record: Callable[[Ledger], Awaitable[SendReceipt]],
-) -> SendReceipt:
-    """Write what became of the message, through a database that may be restarting."""
-    async with asyncio.timeout(RECORDING_DEADLINE.total_seconds()):
-        while True:
-            try:
-                async with database.statement() as connection:
-                    return await record(
-                        Ledger(connection, request.message_id, request.organization_id)
-                    )
-            except DBAPIError:
-                await asyncio.sleep(_RECORDING_PAUSE.total_seconds())
-
-
-def _settled(receipt: SendReceipt) -> SendReceipt:
-    """Return the receipt of a message that needs no call, or raise what its end means."""
-    reason = receipt.reason or receipt.status.value
-    if receipt.status is MessageStatus.UNKNOWN:
-        raise _failure(reason, OutcomeUnknownError, permanent=True)
-    if receipt.status is MessageStatus.FAILED:
-        raise _failure(reason, TransportError, permanent=True)
-    return receipt
-
-
-def _failure(
-    reason: str,
-    kind: type[FixlifyError],
-    *,
-    permanent: bool,
-    retry_after: timedelta | None = None,
-) -> ApplicationError:
-    # Benign: the world refusing a message is not a fault of this worker. The SDK would log a
-    # stack trace and count it as one.
-    return ApplicationError(
-        reason,
-        type=kind.__name__,
-        non_retryable=permanent,
-        next_retry_delay=retry_after,
-        category=ApplicationErrorCategory.BENIGN,
-    )

@@ -2,36 +2,84 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from temporalio import activity
 
-from activities.delivery import deliver
+from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted, EmailChannel, OutgoingEmail
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import SendReceipt, SendRequest
+from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage
+from fixlify.storage.messages.doubts import DoubtfulMessage
+
+# A server that loses its answers loses the next one, too; nobody wants a third copy.
+MOST_DOUBTS: Final = 2
+# A report of the first copy, and a server that restarts, get this long.
+DOUBT_PAUSE: Final = timedelta(seconds=30)
 
 
 class EmailActivities:
     """Sends what the ledger holds for email; lives as long as the worker."""
 
-    def __init__(self, database: Database, channel: EmailChannel, sender: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        channel: EmailChannel,
+        sender: str,
+        *,
+        unsubscribe: UnsubscribeLinks | None = None,
+        at_most_once: frozenset[MessageClass] = frozenset(),
+    ) -> None:
+        """Take the collaborators.
+
+        Args:
+            database: Acting as the engine.
+            channel: Where mail goes.
+            sender: The sender address of every email.
+            unsubscribe: What marketing mail is unsubscribed from by; None without a public URL.
+            at_most_once: Classes that are not sent again in doubt.
+        """
         self._database = database
-        self._channel = channel
-        self._sender = sender
+        self._sender = EmailSender(channel, sender, unsubscribe, at_most_once)
 
     @activity.defn(name="send_email")
     async def send_email(self, request: SendRequest) -> SendReceipt:
         """Send one email of the ledger.
 
-        A second call after a success returns the same receipt and sends nothing; a second
-        call after a crash in the middle fails with an unknown outcome and sends nothing.
+        A second call after a success returns the same receipt and sends nothing. After a crash
+        in the middle nobody knows whether it went out, and no mail server can be asked: it is
+        sent again, with the same Message-ID, unless its class is sent at most once.
 
         Raises:
             ApplicationError: See ``deliver``.
         """
-        return await deliver(self._database, request, self._hand_over)
+        return await deliver(self._database, request, self._sender)
 
-    async def _hand_over(self, message: ClaimedMessage) -> Accepted:
+
+class EmailSender:
+    """How email is sent, and what is done in doubt: decision 0015."""
+
+    def __init__(
+        self,
+        channel: EmailChannel,
+        sender: str,
+        unsubscribe: UnsubscribeLinks | None,
+        at_most_once: frozenset[MessageClass],
+    ) -> None:
+        self._channel = channel
+        self._sender = sender
+        self._unsubscribe = unsubscribe
+        self._at_most_once = at_most_once
+
+    async def hand_over(self, message: ClaimedMessage) -> Accepted:
+        """Hand *message* to the mail server, once."""
+        unsubscribe_url = None
+        if self._unsubscribe is not None and message.message_class is MessageClass.MARKETING:
+            unsubscribe_url = self._unsubscribe.url_for(message.id)
         return await self._channel.send(
             OutgoingEmail(
                 message_id=message.id,
@@ -42,5 +90,24 @@ class EmailActivities:
                 subject=message.subject or "",
                 text=message.body_text,
                 html=message.body_html,
+                unsubscribe_url=unsubscribe_url,
             )
         )
+
+    async def find(self, message: DoubtfulMessage, now: datetime) -> Finding:
+        """Decide by the policy alone: a mail server keeps no list."""
+        if message.message_class in self._at_most_once:
+            return Finding()
+        if message.doubts >= MOST_DOUBTS:
+            return Finding()
+        if (waits := message.sending_at + DOUBT_PAUSE - now) > timedelta(0):
+            return Finding(pause=waits)
+        return Finding(cleared="sent again: nobody knows whether it left the first time")
+
+    def pause_in_doubt(self) -> timedelta | None:
+        """Return when the policy is asked again."""
+        return DOUBT_PAUSE
+
+    def is_landline(self, code: str | None) -> bool:
+        """Return False: mail has no lines."""
+        return False

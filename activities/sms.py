@@ -2,37 +2,126 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 from temporalio import activity
 
-from activities.delivery import deliver
+from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted, OutgoingSms, SmsChannel
+from fixlify.channels.sms.callbacks import status_callback_url
+from fixlify.channels.sms.codes import failure_kind
+from fixlify.domain.errors import TransportError
+from fixlify.domain.failures import FailureKind
 from fixlify.domain.runs import SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage
+from fixlify.storage.messages.doubts import CLOCKS_DIFFER, DoubtfulMessage
+
+# How the provider's list tells of a message that it took and never sent.
+_GIVEN_UP = frozenset({"failed", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPatience:
+    """When a text message in doubt is looked for in its provider's list.
+
+    Attributes:
+        pause: between two looks, and before the first.
+        certain_after: how long after it was handed over a message that is not in the list
+            surely never arrived there. The request itself is given up after 20 seconds.
+    """
+
+    pause: timedelta = timedelta(seconds=15)
+    certain_after: timedelta = timedelta(minutes=2)
 
 
 class SmsActivities:
     """Sends what the ledger holds for SMS; lives as long as the worker."""
 
-    def __init__(self, database: Database, channel: SmsChannel) -> None:
+    def __init__(
+        self,
+        database: Database,
+        channel: SmsChannel,
+        *,
+        public_url: str | None = None,
+        patience: SearchPatience | None = None,
+    ) -> None:
+        """Take the collaborators.
+
+        Args:
+            database: Acting as the engine.
+            channel: Where text messages go.
+            public_url: Where the provider reports delivery; None for nowhere.
+            patience: When messages in doubt are looked for.
+        """
         self._database = database
-        self._channel = channel
+        self._sender = SmsSender(channel, public_url, patience or SearchPatience())
 
     @activity.defn(name="send_sms")
     async def send_sms(self, request: SendRequest) -> SendReceipt:
-        """Send one text message of the ledger; a second call behaves as in ``send_email``.
+        """Send one text message of the ledger.
+
+        A second call after a success returns the same receipt and sends nothing. After a crash
+        in the middle the provider's list is searched: what it has is not sent again, what it
+        surely does not have is.
 
         Raises:
             ApplicationError: See ``deliver``.
         """
-        return await deliver(self._database, request, self._hand_over)
+        return await deliver(self._database, request, self._sender)
 
-    async def _hand_over(self, message: ClaimedMessage) -> Accepted:
+
+class SmsSender:
+    """How text messages are sent, and what is done in doubt: decision 0015."""
+
+    def __init__(
+        self, channel: SmsChannel, public_url: str | None, patience: SearchPatience
+    ) -> None:
+        self._channel = channel
+        self._public_url = public_url
+        self._patience = patience
+
+    async def hand_over(self, message: ClaimedMessage) -> Accepted:
+        """Hand *message* to the provider, once."""
         return await self._channel.send(
             OutgoingSms(
                 message_id=message.id,
                 to=message.recipient,
                 body=message.body_text,
-                status_callback=None,
+                status_callback=status_callback_url(self._public_url, message.id),
             )
         )
+
+    async def find(self, message: DoubtfulMessage, now: datetime) -> Finding:
+        """Look for *message* in the provider's list."""
+        if message.has_twin:
+            # Whose the one in the list is will be known when the older of the two is settled.
+            return Finding(pause=self._patience.pause)
+        try:
+            accepted = await self._channel.find_sent(
+                OutgoingSms(message_id=message.id, to=message.recipient, body=message.body_text),
+                since=message.sending_at - CLOCKS_DIFFER,
+                known=message.known,
+            )
+        except TransportError as error:
+            return Finding(pause=max(self._patience.pause, error.retry_after or timedelta(0)))
+        if accepted is not None and accepted.detail in _GIVEN_UP:
+            return Finding(
+                failure=TransportError(
+                    f"{accepted.provider} took it and gave it up", permanent=True
+                )
+            )
+        if accepted is not None:
+            return Finding(accepted=accepted)
+        if now - message.sending_at < self._patience.certain_after:
+            return Finding(pause=self._patience.pause)
+        return Finding(cleared="sent again: the provider's list does not have it")
+
+    def pause_in_doubt(self) -> timedelta | None:
+        """Return when the list is looked at."""
+        return self._patience.pause
+
+    def is_landline(self, code: str | None) -> bool:
+        """Whether the provider's *code* says that the number takes no text messages."""
+        return failure_kind(code) is FailureKind.LANDLINE

@@ -17,7 +17,9 @@ from tests.runs import new_message
 Act = Callable[[Ledger], Awaitable[Any]]
 ACTS: dict[str, Act] = {
     "claim": lambda ledger: ledger.claim(datetime.now(UTC)),
-    "accepted": lambda ledger: ledger.accepted("twilio", "SM1", 1),
+    "accepted": lambda ledger: ledger.accepted(
+        Report("twilio", MessageStatus.SENT, provider_id="SM1", segments=1)
+    ),
     "released": lambda ledger: ledger.released("busy", "20429"),
     "refused": lambda ledger: ledger.refused("no such number", "21211"),
     "lost": lambda ledger: ledger.lost("the connection broke"),

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         StepStatus,
         run_status,
     )
+    from fixlify.domain.steps.messages import BY_EMAIL
     from workflows import calls
     from workflows.holding import HoldingRun
     from workflows.run import at
@@ -308,12 +309,22 @@ class AutomationWorkflow(HoldingRun):
             return await calls.withdraw(message, self._run, reason)
 
         receipt = await self._unless_held(step, attempt, give_up)
+        if receipt.landline and step.emails_landlines:
+            await self._send_by_email(step, message)
+            return
         status = _STEP_STATUS.get(receipt.status, StepStatus.FAILED)
         if receipt.status is MessageStatus.CANCELLED:
             by_hand = step.id in self._memory.held_since and not (receipt.late or self._ending)
             status = given_up or (StepStatus.CANCELLED if by_hand else StepStatus.SKIPPED)
         # At once: a run that is cancelled meanwhile still tells what went out.
         self._note(step, status, receipt.reason, message_id=message.message_id)
+
+    async def _send_by_email(self, step: PlannedStep, message: RenderedMessage) -> None:
+        """Send the email of a text message whose number takes none."""
+        landline = "the number is a landline; an email goes instead"
+        self._note(step, StepStatus.SKIPPED, landline, message_id=message.message_id)
+        instead = {"id": f"{step.id}{BY_EMAIL}", "kind": StepKind.EMAIL, "emails_landlines": False}
+        await self._send([step.model_copy(update=instead)])
 
 
 _STEP_STATUS = {

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from temporalio import workflow
+from temporalio import exceptions, workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
@@ -14,11 +14,12 @@ from activities.actions import ActionActivities
 from activities.decisions import DecisionActivities
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
-from activities.failures import EXECUTION_ENDED, UNUSABLE_DATA
+from activities.failures import EXECUTION_ENDED, LANDLINE, UNUSABLE_DATA
 from activities.rendering import RenderingActivities
 from activities.sms import SmsActivities
 from activities.webhooks import WebhookActivities
 from fixlify.domain import queues
+from fixlify.domain.delivery import DELIVERY_DEADLINES
 from fixlify.domain.runs import (
     ActionReceipt,
     AutomationRun,
@@ -46,7 +47,7 @@ DATABASE_RETRY = RetryPolicy(
 )
 
 # Longer than every deadline inside a send, so that no attempt outlives its successor's start.
-SEND_TIMEOUT = timedelta(seconds=90)
+SEND_TIMEOUT = timedelta(seconds=150)
 # How soon the death of a worker in the middle of a send is noticed.
 SEND_HEARTBEAT = timedelta(seconds=10)
 SEND_RETRY = RetryPolicy(
@@ -57,8 +58,8 @@ WEBHOOK_TIMEOUT = timedelta(seconds=60)
 WEBHOOK_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10)
 )
-# A provider that is down for longer than this has made the message stale.
-DELIVERY_DEADLINE = timedelta(hours=6)
+# A system that is down for longer than this has made the call stale.
+WEBHOOK_DEADLINE = timedelta(hours=6)
 
 
 Asked = TypeVar("Asked")
@@ -92,7 +93,7 @@ async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) 
             task_queue=queues.EMAIL if is_email else queues.SMS,
             start_to_close_timeout=SEND_TIMEOUT,
             heartbeat_timeout=SEND_HEARTBEAT,
-            schedule_to_close_timeout=DELIVERY_DEADLINE,
+            schedule_to_close_timeout=DELIVERY_DEADLINES[message.message_class] + SEND_TIMEOUT,
             retry_policy=SEND_RETRY,
             summary=f"{step.id}: {step.kind} to the {step.to}",
         )
@@ -100,7 +101,8 @@ async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) 
         if is_cancelled_exception(error):
             raise
         status, reason = _failure(error)
-        return SendReceipt(status=status, reason=reason)
+        is_landline = isinstance(error.cause, ApplicationError) and error.cause.type == LANDLINE
+        return SendReceipt(status=status, reason=reason, landline=is_landline)
 
 
 async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
@@ -115,7 +117,7 @@ async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
             request,
             task_queue=queues.WEBHOOKS,
             start_to_close_timeout=WEBHOOK_TIMEOUT,
-            schedule_to_close_timeout=DELIVERY_DEADLINE,
+            schedule_to_close_timeout=WEBHOOK_DEADLINE,
             retry_policy=WEBHOOK_RETRY,
             summary=f"{step.id}: webhook",
         )
@@ -176,8 +178,10 @@ def _message(error: BaseException, type_: str) -> str | None:
 
 def _failure(error: ActivityError) -> tuple[MessageStatus, str]:
     cause = error.cause
+    if isinstance(cause, exceptions.TimeoutError) and isinstance(cause.cause, ApplicationError):
+        # Between two attempts: the last one says more.
+        cause = cause.cause
     if isinstance(cause, ApplicationError):
         unknown = cause.type == "OutcomeUnknownError"
         return MessageStatus.UNKNOWN if unknown else MessageStatus.FAILED, cause.message
-    hours = DELIVERY_DEADLINE // timedelta(hours=1)
-    return MessageStatus.FAILED, f"gave up: no answer within {hours} hours"
+    return MessageStatus.FAILED, "gave up: no answer in time"

@@ -285,7 +285,8 @@ class SendReceipt(Message):
 
     A held one may be tried again at ``until``, where that is known. One that is ``late`` was
     cancelled for that alone: the run goes on. ``ending`` is set where the run is over with it.
-    ``landline`` says that it failed because the number takes no text messages.
+    ``code`` is the provider's, of one that failed; ``landline`` says that it failed because the
+    number takes no text messages.
     """
 
     status: MessageStatus
@@ -293,6 +294,7 @@ class SendReceipt(Message):
     until: datetime | None = None
     late: bool = False
     ending: Ending | None = None
+    code: str | None = None
     landline: bool = False
 
 

@@ -8,6 +8,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fixlify.storage.taken import TAKEN
+
 _LOCK: Final = 7_233_011
 """Of the advisory lock that lets one recomputation run at a time."""
 
@@ -19,7 +21,7 @@ _WAIT_FOR_OTHERS = text(f"SELECT pg_advisory_xact_lock({_LOCK})")
 # Counting everything may take longer than what a statement of the engine is given.
 _TAKE_TIME = text("SELECT set_config('statement_timeout', '600000', true)")
 
-FIGURES_OF_DAYS: Final = """
+FIGURES_OF_DAYS: Final = f"""
     SELECT days.organization_id, days.date, day.*
     FROM days CROSS JOIN LATERAL (
         SELECT e.automation_id,
@@ -35,8 +37,8 @@ FIGURES_OF_DAYS: Final = """
                avg(e.completed_at - e.started_at) FILTER (WHERE e.status = 'completed')
                    AS average_duration
         FROM automation_execution_logs e CROSS JOIN LATERAL (
-            SELECT count(*) FILTER (WHERE m.channel = 'email' AND m.status = 'sent') AS emails,
-                   count(*) FILTER (WHERE m.channel = 'sms' AND m.status = 'sent') AS sms,
+            SELECT count(*) FILTER (WHERE m.channel = 'email' AND m.status IN ({TAKEN})) AS emails,
+                   count(*) FILTER (WHERE m.channel = 'sms' AND m.status IN ({TAKEN})) AS sms,
                    count(*) FILTER (WHERE m.status IN ('failed', 'suppressed', 'cancelled'))
                        AS messages_not
             FROM messages m
@@ -47,7 +49,7 @@ FIGURES_OF_DAYS: Final = """
           AND e.created_at < (days.date + 1)::timestamp AT TIME ZONE 'UTC'
         GROUP BY e.automation_id
     ) day
-"""
+"""  # noqa: S608 - a constant
 """A query for the figures of each automation on each of ``days (organization_id, date)``.
 
 The sums are made inside LATERAL so that a day is always read by its index.

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.endings import automation_ending
 from fixlify.domain.runs import ExecutionStatus
+from fixlify.storage.taken import TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,11 @@ class RedriveCandidate:
         return f"{ending.reason}, and ends its runs; enable it first"
 
 
-_FIND: Final = text("""
+_FIND: Final = text(f"""
     SELECT e.id, a.name AS automation, a.status AS automation_status, a.paused_runs,
            e.subject_type, e.subject_id, e.status,
            coalesce(e.reason, e.error_message) AS reason, e.started_at IS NOT NULL AS has_begun,
-           count(m.id) FILTER (WHERE m.status = 'sent') AS sent,
+           count(m.id) FILTER (WHERE m.status IN ({TAKEN})) AS sent,
            count(m.id) FILTER (WHERE m.status IN ('failed', 'cancelled', 'suppressed')) AS again,
            count(m.id) FILTER (WHERE m.status = 'unknown') AS unknown
     FROM automation_execution_logs e
@@ -76,7 +77,7 @@ _FIND: Final = text("""
     WHERE e.id = ANY(:ids) AND e.organization_id = :organization_id
     GROUP BY e.id, a.id
     ORDER BY e.id
-""")
+""")  # noqa: S608 - a constant
 
 # Of two people at once the second waits for the first's commit, and then finds it pending.
 # Whatever went out, or may have, keeps its row: the unique key of execution and step, and the

@@ -16,6 +16,7 @@ from fixlify.domain.rules import MessageClass
 from fixlify.storage.facts import READABLE
 from fixlify.storage.messages.refusals import REFUSAL
 from fixlify.storage.recorded_events import PastEvent
+from fixlify.storage.taken import TAKEN
 
 # Postgres itself refuses every write from here on, whoever asks for it.
 _READ_ONLY: Final = text("SET TRANSACTION READ ONLY")
@@ -33,12 +34,12 @@ _REFUSALS: Final = text(f"""
 """)  # noqa: S608 - constants
 
 # One that nobody knows the fate of may have arrived.
-_SENT_TO: Final = text("""
+_SENT_TO: Final = text(f"""
     SELECT sending_at, channel, message_class FROM messages
     WHERE organization_id = :organization_id AND recipient_id = :client_id
       AND recipient_kind = 'client' AND sending_at > :since
-      AND status IN ('sending', 'sent', 'unknown')
-""")
+      AND status IN ('sending', 'unknown', {TAKEN})
+""")  # noqa: S608 - a constant
 
 # Ids come in the order of the clock, but for what was on its way at the same time. Asked for
 # as pairs, so that no plan goes through the events of other companies to find the next of this.

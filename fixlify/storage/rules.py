@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fixlify.domain.errors import RulesUnreadableError
 from fixlify.domain.problems import explain
 from fixlify.domain.rules import MessageClass, Rules, Sent
+from fixlify.storage.taken import TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ _ZONE_OF: Final = text("""
 """)
 
 # One that nobody knows the fate of may have arrived.
-_SENT_TO: Final = text("""
+_SENT_TO: Final = text(f"""
     SELECT sending_at AS at, channel, message_class FROM messages
     WHERE organization_id = :organization_id AND recipient_id = :client_id
       AND recipient_kind = 'client' AND sending_at > :since
-      AND status IN ('sending', 'sent', 'unknown')
-""")
+      AND status IN ('sending', 'unknown', {TAKEN})
+""")  # noqa: S608 - a constant
 
 
 async def find_rules(connection: AsyncConnection, organization_id: UUID) -> StoredRules | None:

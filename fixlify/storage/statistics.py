@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.storage.analytics import FIGURES_OF_DAYS
 from fixlify.storage.stops import OpenWork, Stop, count_open_work, standing_stops
+from fixlify.storage.taken import TAKEN
 
 LATENCY_PERIOD: Final = timedelta(hours=24)
 
@@ -144,7 +145,7 @@ _FIGURES = text(f"""
 """)  # noqa: S608 - constants of this module
 
 # The statement's time, which stands still: with the clock's, no index would bound the messages.
-_LATENCIES = text("""
+_LATENCIES = text(f"""
     SELECT m.channel, count(*) AS messages,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY m.sent_at - e.occurred_at) AS p50,
            percentile_cont(0.95) WITHIN GROUP (ORDER BY m.sent_at - e.occurred_at) AS p95
@@ -154,7 +155,7 @@ _LATENCIES = text("""
                                   AND step.step_id = m.step_id
     WHERE m.organization_id = :organization_id
       AND m.created_at > statement_timestamp() - CAST(:period AS interval)
-      AND m.status = 'sent'
+      AND m.status IN ({TAKEN})
       AND NOT EXISTS (
           SELECT FROM automation_step_logs wait
           WHERE wait.execution_id = m.execution_id
@@ -162,7 +163,7 @@ _LATENCIES = text("""
       )
     GROUP BY m.channel
     ORDER BY m.channel
-""")
+""")  # noqa: S608 - a constant
 
 
 async def read_statistics(

@@ -156,7 +156,9 @@ async def broken_run(past: Past, engine_database: Database, office: Office) -> U
     async with engine_database.statement() as connection:
         ledger = Ledger(connection, text, office.organization_id)
         await ledger.claim(datetime.now(UTC))
-        await ledger.accepted("twilio", "SM0123", 2)
+        await ledger.accepted(
+            Report("twilio", MessageStatus.SENT, provider_id="SM0123", segments=2)
+        )
         ledger = Ledger(connection, mail, office.organization_id)
         await ledger.claim(datetime.now(UTC))
         await ledger.refused("the mailbox does not exist", "550 5.1.1")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from fixlify.channels.waiting import retry_after
 from fixlify.domain.errors import OutcomeUnknownError, TransportError
+from fixlify.domain.failures import FailureKind
 
 
 class Meaning(NamedTuple):
@@ -86,6 +87,8 @@ HTTP_MEANINGS: Mapping[int, Meaning] = MappingProxyType(
 )
 """Statuses that come without a code of Twilio's."""
 
+_LANDLINES = {21614, 21635, 30006}
+
 # Without Twilio's own code beside them, these may come from something that lost sight of a
 # request it had passed on, or from Twilio after it had taken the message.
 _LOST_ON_THE_WAY = {500, 502, 504}
@@ -119,6 +122,13 @@ def refusal(status: int, text: str, headers: Mapping[str, str]) -> TransportErro
         code=str(code or status),
         retry_after=retry_after(headers.get("Retry-After")),
     )
+
+
+def failure_kind(code: str | None) -> FailureKind:
+    """Return what a code of Twilio's means for the message, as the ledger keeps it."""
+    if code is not None and code.isdecimal() and int(code) in _LANDLINES:
+        return FailureKind.LANDLINE
+    return FailureKind.PERMANENT
 
 
 def _code(text: str) -> int | None:

@@ -10,6 +10,12 @@ from fixlify.storage.messages.entering import (
     find_entered,
 )
 from fixlify.storage.messages.ledger import ClaimedMessage, Ledger, claim_message
+from fixlify.storage.messages.reports import (
+    Report,
+    ReportedMessage,
+    find_by_provider_id,
+    record_report,
+)
 
 __all__ = [
     "Channel",
@@ -17,7 +23,11 @@ __all__ = [
     "EnteredMessage",
     "Ledger",
     "NewMessage",
+    "Report",
+    "ReportedMessage",
     "claim_message",
     "enter_messages",
+    "find_by_provider_id",
     "find_entered",
+    "record_report",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from fixlify.storage.messages.refusals import REFUSAL
 from fixlify.storage.owners import OWNER_OF_RUN
-from fixlify.storage.truth import STANDING_OF_RUN, SUPERSEDED, TOLD_OF_RUN
+from fixlify.storage.truth import STANDING_OF_RUN, SUPERSEDED, TOLD_OF_RUN, channel_pause
 
 _THE_TRUTH: Final = f"""
     automation_execution_logs e {STANDING_OF_RUN}
@@ -53,7 +53,7 @@ _NOTHING_TO_WEIGH: Final = f"""
 CLAIM: Final = text(f"""
     UPDATE messages m
     SET status = 'sending', attempts = m.attempts + 1, sending_at = :now,
-        reason = NULL, held_until = NULL
+        reason = NULL, error_code = NULL, provider_id = NULL, held_until = NULL
     FROM {_THE_TRUTH}
     WHERE m.id = :id AND m.organization_id = :organization_id AND m.status IN ('queued', 'held')
       AND e.id = m.execution_id AND e.id = {_ITS_EXECUTION}
@@ -62,13 +62,15 @@ CLAIM: Final = text(f"""
       AND people.known AND {_SAME_PERSON} AND NOT {_ADDRESS_REMOVED}
       AND {REFUSAL} IS NULL
       AND ({_WORTH_UNTIL} < :now) IS NOT TRUE
-      AND stop.stands IS NULL
+      AND stop.stands IS NULL AND {channel_pause("m.channel")} IS NULL
       AND (:weighed OR ({_NOTHING_TO_WEIGH}))
-    RETURNING m.id, m.recipient, m.sender_name, m.reply_to, m.subject, m.body_text, m.body_html
+    RETURNING m.id, m.message_class, m.recipient, m.sender_name, m.reply_to, m.subject,
+              m.body_text, m.body_html
 """)  # noqa: S608 - constants
 
 LOOK: Final = text(f"""
-    SELECT {TOLD_OF_RUN}, m.status, m.reason, m.step_id, m.channel,
+    SELECT {TOLD_OF_RUN}, m.status, m.reason, m.error_code, m.step_id, m.channel,
+           {channel_pause("m.channel")} AS channel_pause,
            m.message_class, m.recipient_kind, m.recipient_id,
            {_SAME_PERSON} AS same_person, {_ADDRESS_REMOVED} AS address_removed,
            {REFUSAL} AS refusal, {_WORTH_UNTIL} AS worth_until,

@@ -27,6 +27,7 @@ from fixlify.domain.runs import MessageStatus
 from fixlify.domain.timetable.zones import first_zone
 from fixlify.storage.decisions import DecisionKind
 from fixlify.storage.rules import load_rules
+from fixlify.storage.taken import TAKEN
 from fixlify.storage.truth import closed, find_exit, hold_of
 
 TOO_LATE: Final = "too late: "
@@ -54,12 +55,12 @@ _COUNT_ALONE: Final = text("""
 """)
 
 # One that nobody knows the fate of may have arrived. The message itself waits, and is not counted.
-_SENT: Final = text("""
+_SENT: Final = text(f"""
     SELECT sending_at, channel, message_class FROM messages
     WHERE organization_id = :organization_id AND recipient_id = :client
       AND recipient_kind = 'client' AND sending_at > :since
-      AND status IN ('sending', 'sent', 'unknown')
-""")
+      AND status IN ('sending', 'unknown', {TAKEN})
+""")  # noqa: S608 - a constant
 
 
 async def weigh(

@@ -11,12 +11,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fixlify.domain.endings import PAUSED, STOPPED, ending_told
-from fixlify.domain.runs import MessageStatus, SendReceipt
+from fixlify.domain.endings import WAITS_FOR_A_WORD, ending_told
+from fixlify.domain.rules import MessageClass
+from fixlify.domain.runs import TAKEN, MessageStatus, SendReceipt
 from fixlify.storage.database import Database
 from fixlify.storage.decisions import record_decision
 from fixlify.storage.messages.claims import CLAIM, LOOK
 from fixlify.storage.messages.gate import TOO_LATE, Verdict, weigh
+from fixlify.storage.messages.reports import Report
 from fixlify.storage.truth import hold_of
 
 
@@ -25,6 +27,7 @@ class ClaimedMessage:
     """A message that this attempt, and no other, may hand to a provider."""
 
     id: UUID
+    message_class: MessageClass
     recipient: str
     sender_name: str | None
     reply_to: str | None
@@ -35,15 +38,29 @@ class ClaimedMessage:
 
 _SETTLE: Final = text("""
     UPDATE messages
-    SET status = :status, reason = :reason, error_code = :error_code, provider = :provider,
-        provider_id = :provider_id, segments = :segments, held_until = :held_until,
-        sent_at = CASE :status WHEN 'sent' THEN clock_timestamp() END
+    SET status = :status, reason = :reason, error_code = :error_code, held_until = :held_until
     WHERE id = :id AND organization_id = :organization_id AND status = ANY(:from_statuses)
     RETURNING id
 """)
 
+# The provider's report may have come before its answer; then the answer completes it.
+_ACCEPT: Final = text("""
+    UPDATE messages
+    SET status = CASE WHEN status IN ('sending', 'unknown') THEN 'sent' ELSE status END,
+        reason = CASE WHEN status IN ('sending', 'unknown') THEN :reason ELSE reason END,
+        error_code = CASE WHEN status IN ('sending', 'unknown') THEN NULL ELSE error_code END,
+        provider = :provider, provider_id = :provider_id, sender = :sender,
+        segments = coalesce(:segments, segments), price = coalesce(:price, price),
+        price_currency = coalesce(:price_currency, price_currency),
+        held_until = NULL, sent_at = coalesce(sent_at, clock_timestamp())
+    WHERE id = :id AND organization_id = :organization_id
+      AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'bounced')
+    RETURNING status, reason, error_code
+""")
+
 _STANDING: Final = text("""
-    SELECT status, reason FROM messages WHERE id = :id AND organization_id = :organization_id
+    SELECT status, reason, error_code FROM messages
+    WHERE id = :id AND organization_id = :organization_id
 """)
 
 # A run that was cancelled during the call left its message unknown; a certain answer ends that.
@@ -77,7 +94,7 @@ async def claim_message(
 
 def _waits_for_a_word(receipt: SendReceipt) -> bool:
     is_held = receipt.status is MessageStatus.HELD
-    return is_held and (receipt.reason or "").startswith((PAUSED, STOPPED))
+    return is_held and (receipt.reason or "").startswith(WAITS_FOR_A_WORD)
 
 
 class Ledger:
@@ -133,17 +150,26 @@ class Ledger:
         told = (await self._connection.execute(LOOK, self._key)).mappings().one()
         return hold_of(told) is not None
 
-    async def accepted(
-        self, provider: str, provider_id: str | None, segments: int | None
-    ) -> SendReceipt:
-        """Record that the provider took the message."""
-        return await self._settle(
-            MessageStatus.SENT,
-            from_statuses=_UNTIL_KNOWN,
-            provider=provider,
-            provider_id=provider_id,
-            segments=segments,
+    async def accepted(self, answer: Report, reason: str | None = None) -> SendReceipt:
+        """Record that the provider took the message; *reason* says how that became known.
+
+        Of the *answer*, its status is not looked at: a report may have said more already.
+        """
+        rows = await self._connection.execute(
+            _ACCEPT,
+            {
+                **self._key,
+                "reason": reason,
+                "provider": answer.provider,
+                "provider_id": answer.provider_id,
+                "sender": answer.sender,
+                "segments": answer.segments,
+                "price": answer.price,
+                "price_currency": answer.price_currency,
+            },
         )
+        standing = rows.mappings().one_or_none()
+        return _receipt(standing) if standing is not None else await self._standing()
 
     async def released(self, reason: str, error_code: str | None) -> SendReceipt:
         """Record that the provider did not take it, and that another attempt may."""
@@ -153,6 +179,18 @@ class Ledger:
         """Record that the provider will never take it."""
         return await self._settle(
             MessageStatus.FAILED, reason, from_statuses=_UNTIL_KNOWN, error_code=error_code
+        )
+
+    async def unwanted(self, reason: str, error_code: str | None) -> SendReceipt:
+        """Record that the provider did not take it because the recipient does not want it."""
+        return await self._settle(
+            MessageStatus.SUPPRESSED, reason, from_statuses=_UNTIL_KNOWN, error_code=error_code
+        )
+
+    async def cleared(self, reason: str) -> SendReceipt:
+        """Record that a message in doubt may be sent again, and why."""
+        return await self._settle(
+            MessageStatus.QUEUED, reason, from_statuses=(MessageStatus.UNKNOWN,)
         )
 
     async def lost(self, reason: str) -> SendReceipt:
@@ -198,9 +236,6 @@ class Ledger:
         *,
         from_statuses: Sequence[MessageStatus] = (MessageStatus.SENDING,),
         error_code: str | None = None,
-        provider: str | None = None,
-        provider_id: str | None = None,
-        segments: int | None = None,
         held_until: datetime | None = None,
     ) -> SendReceipt:
         row = await self._connection.execute(
@@ -210,23 +245,29 @@ class Ledger:
                 "status": status.value,
                 "reason": reason,
                 "error_code": error_code,
-                "provider": provider,
-                "provider_id": provider_id,
-                "segments": segments,
                 "held_until": held_until,
                 "from_statuses": [each.value for each in from_statuses],
             },
         )
         if row.one_or_none() is not None:
-            return _receipt({"status": status, "reason": reason}, held_until)
+            told = {"status": status, "reason": reason, "error_code": error_code}
+            return _receipt(told, held_until)
         # Someone else settled it first (the run was cancelled, say): theirs stands.
-        standing = (await self._connection.execute(_STANDING, self._key)).mappings().one()
-        return _receipt(standing)
+        return await self._standing()
+
+    async def _standing(self) -> SendReceipt:
+        told = (await self._connection.execute(_STANDING, self._key)).mappings().one()
+        return _receipt(told)
 
 
 def _receipt(standing: Mapping[Any, Any], until: datetime | None = None) -> SendReceipt:
     """Return what became of a message. Whoever asks again, after a crash, learns the same."""
     status, reason = MessageStatus(standing["status"]), standing["reason"]
+    if status is MessageStatus.FAILED:
+        return SendReceipt(status=status, reason=reason, code=standing["error_code"])
+    if status in TAKEN:
+        # What became of it later is the ledger's to tell: the run did what it was to do.
+        return SendReceipt(status=MessageStatus.SENT)
     if status is not MessageStatus.CANCELLED:
         return SendReceipt(status=status, reason=reason, until=until)
     return SendReceipt(
