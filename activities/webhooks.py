@@ -19,6 +19,7 @@ from fixlify.channels.webhooks.codes import GONE
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.errors import TransportError
 from fixlify.domain.facts import Facts, Subject
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.runs import ActionReceipt, StepRequest, StepStatus
 from fixlify.domain.steps import CallWebhook
 from fixlify.domain.webhooks import (
@@ -152,7 +153,7 @@ class WebhookActivities:
             return ActionReceipt(status=StepStatus.COMPLETED)
         # Held for hours or not, what decides is the moment of this attempt.
         asked = request.model_copy(update={"now": activity.info().started_time})
-        if (receipt := await may_act(connection, asked)) is not None:
+        if (receipt := await may_act(connection, asked, LimitedChannel.WEBHOOK)) is not None:
             return receipt
         pinned = await self._versions.get(connection, request.automation_id, request.version)
         step = pinned.definition.step(request.step_id)

@@ -29,6 +29,8 @@ _FEW: Final = {
     "automation_schedules",
     "automation_schedules_pkey",
     "automation_stops",
+    "channel_settings",
+    "channel_settings_pkey",
     "webhook_settings",
     "webhook_settings_pkey",
 }

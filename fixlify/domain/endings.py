@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 from fixlify.domain.automation import AutomationDefinition, AutomationStatus
 from fixlify.domain.conditions import Condition, satisfied
 from fixlify.domain.facts import Facts
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.runs import Ending, ExecutionStatus
 
 PAUSED: Final = "the automation is paused"
 STOPPED: Final = "automations are stopped"
 SUPERSEDED: Final = "a newer run of the automation took over"
+CHANNEL_PAUSED: Final = MappingProxyType(
+    {channel: f"the {channel} channel is paused" for channel in LimitedChannel}
+)
+WAITS_FOR_A_WORD: Final = (PAUSED, STOPPED, *CHANNEL_PAUSED.values())
+"""How the reasons begin that nothing but somebody's word ends."""
 
 _EXIT: Final = "exit_when: "
 

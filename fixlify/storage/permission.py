@@ -8,30 +8,46 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.endings import automation_ending
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.runs import ActionReceipt, StepRequest, StepStatus
 from fixlify.storage.decisions import DecisionKind, record_decision
-from fixlify.storage.truth import STANDING_OF_RUN, TOLD_OF_RUN, closed, find_exit, hold_of
+from fixlify.storage.truth import (
+    STANDING_OF_RUN,
+    TOLD_OF_RUN,
+    channel_pause,
+    closed,
+    find_exit,
+    hold_of,
+)
 
 _LOOK: Final = text(f"""
-    SELECT {TOLD_OF_RUN}
+    SELECT {TOLD_OF_RUN}, CAST(:channel AS text) AS channel,
+           {channel_pause("CAST(:channel AS text)")} AS channel_pause
     FROM automation_execution_logs e {STANDING_OF_RUN}
     WHERE e.id = :execution_id AND e.organization_id = :organization_id
 """)  # noqa: S608 - constants
 
 
-async def may_act(connection: AsyncConnection, request: StepRequest) -> ActionReceipt | None:
+async def may_act(
+    connection: AsyncConnection, request: StepRequest, channel: LimitedChannel | None = None
+) -> ActionReceipt | None:
     """Return None where the step may act, else what is to become of it.
 
-    Held is what waits for somebody's word: the automation is paused, or a stop stands. What
-    holds it may be lifted before the caller's transaction is committed.
+    Held is what waits for somebody's word: the automation or the channel is paused, or a stop
+    stands. What holds it may be lifted before the caller's transaction is committed.
 
     Args:
         connection: In the transaction that will act.
         request: Whose step; ``now`` decides what is overdue by then.
+        channel: By which it reaches the world; None where it touches our records alone.
     """
     row = await connection.execute(
         _LOOK,
-        {"execution_id": request.execution_id, "organization_id": request.organization_id},
+        {
+            "execution_id": request.execution_id,
+            "organization_id": request.organization_id,
+            "channel": channel,
+        },
     )
     told = row.mappings().one_or_none()
     if told is None:

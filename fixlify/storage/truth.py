@@ -11,9 +11,17 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.conditions import Condition
-from fixlify.domain.endings import PAUSED, STOPPED, ending_told, exit_by, holds_runs
+from fixlify.domain.endings import (
+    CHANNEL_PAUSED,
+    PAUSED,
+    STOPPED,
+    ending_told,
+    exit_by,
+    holds_runs,
+)
 from fixlify.domain.events import SubjectType
 from fixlify.domain.facts import Subject
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.runs import Ending
 from fixlify.storage.facts import load_facts, load_trigger_data
 
@@ -58,6 +66,17 @@ TOLD_OF_RUN: Final = f"""
 """
 
 
+def channel_pause(channel: str) -> str:
+    """Return the SQL of why the channel that the SQL *channel* names is paused.
+
+    Empty where nobody said why; null where it is not paused.
+    """
+    return f"""(
+        SELECT coalesce(pause.paused_reason, '') FROM channel_settings pause
+        WHERE pause.channel = {channel} AND pause.paused_at IS NOT NULL
+    )"""  # noqa: S608 - a constant of the caller's
+
+
 def closed(told: Mapping[Any, Any]) -> str | None:
     """Return why the run has no say any more: its subject is gone, or it has ended; or None."""
     if not told["is_there"]:
@@ -68,13 +87,22 @@ def closed(told: Mapping[Any, Any]) -> str | None:
 
 
 def hold_of(told: Mapping[Any, Any]) -> str | None:
-    """Return what only somebody's word ends, a pause or a stop; or None."""
+    """Return what only somebody's word ends, a pause or a stop; or None.
+
+    Args:
+        told: With ``channel_pause`` beside ``TOLD_OF_RUN``, and the ``channel`` it is asked for.
+    """
     if holds_runs(told["automation_status"], told["paused_runs"]):
         return PAUSED
     if told["stopped"]:
-        why = f": {told['stop_reason']}" if told["stop_reason"] else ""
-        return f"{STOPPED}{why}"
+        return _with_reason(STOPPED, told["stop_reason"])
+    if told["channel_pause"] is not None:
+        return _with_reason(CHANNEL_PAUSED[LimitedChannel(told["channel"])], told["channel_pause"])
     return None
+
+
+def _with_reason(what: str, why: str | None) -> str:
+    return f"{what}: {why}" if why else what
 
 
 async def find_exit(

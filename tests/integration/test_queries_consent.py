@@ -50,7 +50,7 @@ ADDRESS: Final = {
 }
 
 GATE: Final[dict[str, Reads]] = {
-    "permission._LOOK": Reads(EXECUTION, RUN),
+    "permission._LOOK": Reads({**EXECUTION, "channel": "webhook"}, RUN),
     "consent.opt_outs._OPT_IN": Reads(OF_A_CLIENT, {"client_opt_outs_once_key"}),
     "consent.opt_outs._ALLOW_CHANNEL": Reads(OF_A_CLIENT, {CLIENT}, Role.APP),
     "consent.opt_outs._OPT_OUTS": Reads(
