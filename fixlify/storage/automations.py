@@ -155,6 +155,13 @@ def _listening(row: Mapping[Any, Any]) -> ListeningAutomation:
     )
 
 
+async def lock_automations(connection: AsyncConnection, organization_id: UUID) -> None:
+    """Keep everybody else from storing automations or templates of the organization meanwhile."""
+    await connection.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"{organization_id}", 0)))
+    )
+
+
 async def store_automation(
     connection: AsyncConnection, organization_id: UUID, pinned: PinnedDefinition
 ) -> Applied:
@@ -168,11 +175,7 @@ async def store_automation(
     """
     definition = pinned.definition
     # Two people applying one name at once: the second waits here and then sees the first's.
-    await connection.execute(
-        select(
-            func.pg_advisory_xact_lock(func.hashtextextended(f"{organization_id}", 0)),
-        )
-    )
+    await lock_automations(connection, organization_id)
     row = await _row(connection, AutomationRow.name == definition.name, lock=True)
     if row is None:
         return await _create(connection, organization_id, pinned)

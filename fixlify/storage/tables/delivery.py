@@ -84,5 +84,6 @@ class TemplateRow(Table):
     name: Mapped[str] = mapped_column(primary_key=True)
     locale: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
+    is_default: Mapped[bool]
     source: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=CLOCK)

@@ -89,12 +89,14 @@ CREATE TABLE channel_settings (
     CONSTRAINT channel_settings_organization_per_second_check CHECK (organization_per_second > 0)
 );
 
--- A company's own templates, by language; each change is a version of its own.
+-- A company's own templates, by language; each change is a version of its own. The newest default
+-- is the language of those whose own there is none in.
 CREATE TABLE message_templates (
     organization_id uuid NOT NULL,
     name text NOT NULL,
     locale text NOT NULL,
     version integer NOT NULL,
+    is_default boolean NOT NULL,
     source jsonb NOT NULL,
     created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT message_templates_pkey PRIMARY KEY (organization_id, name, locale, version),
