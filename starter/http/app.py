@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import structlog
-from fastapi import Depends, FastAPI, Header, Request, Security
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -101,7 +101,11 @@ class IntakeApi:
 
 
 def build_app(
-    database: Database, rate: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    database: Database,
+    rate: str,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Return the application.
 
@@ -109,6 +113,7 @@ def build_app(
         database: Acts as the engine role: who calls is not known before the key is looked up.
         rate: How often one caller may ask, such as ``600/minute``.
         now: The clock that stale events are judged by.
+        routers: What else is answered here: calls of providers, pages for people.
     """
     rates = Rates(rate)
     gate = Gate(database, rates)
@@ -193,6 +198,8 @@ def build_app(
         await api.check_health()
         return Health()
 
+    for router in routers:
+        app.include_router(router)
     describe(app)
     return app
 

@@ -27,10 +27,23 @@ async def read_body(request: Request) -> bytes:
     """Return the body, which says of itself that it is JSON.
 
     Raises:
-        ProblemError: 415 for another media type or a compressed body, 413 for more than a
-            megabyte, however its length is declared, 408 for one that does not end.
+        ProblemError: 415 for another media type or a compressed body, and as ``read_bytes``.
     """
     _require_json(request)
+    return await read_bytes(request, advice="send the events in several requests")
+
+
+async def read_bytes(request: Request, *, advice: str = "nothing here needs that much") -> bytes:
+    """Return the body, of whatever type.
+
+    Args:
+        request: One whose body nobody has read yet.
+        advice: What to do where it is too large, for the caller.
+
+    Raises:
+        ProblemError: 413 for more than a megabyte, however its length is declared, 408 for
+            a body that does not end, 400 for one that broke off.
+    """
     body = bytearray()
     length = 0
     try:
@@ -50,8 +63,7 @@ async def read_body(request: Request) -> bytes:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "the body broke off") from None
     if length > MAX_BODY:
         raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "the body is larger than a megabyte; send the events in several requests",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than a megabyte; {advice}"
         )
     return bytes(body)
 
