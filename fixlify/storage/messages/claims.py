@@ -71,7 +71,6 @@ CLAIM: Final = text(f"""
 LOOK: Final = text(f"""
     SELECT {TOLD_OF_RUN}, m.status, m.reason, m.error_code, m.step_id, m.channel,
            {channel_pause("m.channel")} AS channel_pause,
-           {channel_pause("m.channel")} AS channel_pause,
            m.message_class, m.recipient_kind, m.recipient_id,
            {_SAME_PERSON} AS same_person, {_ADDRESS_REMOVED} AS address_removed,
            {REFUSAL} AS refusal, {_WORTH_UNTIL} AS worth_until,
