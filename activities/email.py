@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted, EmailChannel, OutgoingEmail
+from fixlify.domain.delivery import InDoubt
 from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import SendReceipt, SendRequest
 from fixlify.domain.unsubscribing import UnsubscribeLinks
@@ -18,8 +19,6 @@ from fixlify.storage.messages.doubts import DoubtfulMessage
 
 # A server that loses its answers loses the next one, too; nobody wants a third copy.
 MOST_DOUBTS: Final = 2
-# A report of the first copy, and a server that restarts, get this long.
-DOUBT_PAUSE: Final = timedelta(seconds=30)
 
 
 class EmailActivities:
@@ -32,7 +31,7 @@ class EmailActivities:
         sender: str,
         *,
         unsubscribe: UnsubscribeLinks | None = None,
-        at_most_once: frozenset[MessageClass] = frozenset(),
+        in_doubt: InDoubt | None = None,
     ) -> None:
         """Take the collaborators.
 
@@ -41,10 +40,10 @@ class EmailActivities:
             channel: Where mail goes.
             sender: The sender address of every email.
             unsubscribe: What marketing mail is unsubscribed from by; None without a public URL.
-            at_most_once: Classes that are not sent again in doubt.
+            in_doubt: What is done when nobody knows whether one went out.
         """
         self._database = database
-        self._sender = EmailSender(channel, sender, unsubscribe, at_most_once)
+        self._sender = EmailSender(channel, sender, unsubscribe, in_doubt or InDoubt())
 
     @activity.defn(name="send_email")
     async def send_email(self, request: SendRequest) -> SendReceipt:
@@ -68,12 +67,12 @@ class EmailSender:
         channel: EmailChannel,
         sender: str,
         unsubscribe: UnsubscribeLinks | None,
-        at_most_once: frozenset[MessageClass],
+        in_doubt: InDoubt,
     ) -> None:
         self._channel = channel
         self._sender = sender
         self._unsubscribe = unsubscribe
-        self._at_most_once = at_most_once
+        self._in_doubt = in_doubt
 
     async def hand_over(self, message: ClaimedMessage) -> Accepted:
         """Hand *message* to the mail server, once."""
@@ -96,17 +95,16 @@ class EmailSender:
 
     async def find(self, message: DoubtfulMessage, now: datetime) -> Finding:
         """Decide by the policy alone: a mail server keeps no list."""
-        if message.message_class in self._at_most_once:
+        if message.message_class in self._in_doubt.at_most_once or message.doubts >= MOST_DOUBTS:
             return Finding()
-        if message.doubts >= MOST_DOUBTS:
-            return Finding()
-        if (waits := message.sending_at + DOUBT_PAUSE - now) > timedelta(0):
-            return Finding(pause=waits)
+        # A bounce of the first copy would tell, and a server that restarts needs its time.
+        if (wait := message.sending_at + self._in_doubt.send_again_after - now) > timedelta(0):
+            return Finding(pause=wait)
         return Finding(cleared="sent again: nobody knows whether it left the first time")
 
     def pause_in_doubt(self) -> timedelta | None:
         """Return when the policy is asked again."""
-        return DOUBT_PAUSE
+        return self._in_doubt.send_again_after
 
     def is_landline(self, code: str | None) -> bool:
         """Return False: mail has no lines."""

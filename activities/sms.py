@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from temporalio import activity
@@ -11,6 +10,7 @@ from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted, OutgoingSms, SmsChannel
 from fixlify.channels.sms.callbacks import status_callback_url
 from fixlify.channels.sms.codes import failure_kind
+from fixlify.domain.delivery import InDoubt
 from fixlify.domain.errors import TransportError
 from fixlify.domain.failures import FailureKind
 from fixlify.domain.runs import SendReceipt, SendRequest
@@ -22,20 +22,6 @@ from fixlify.storage.messages.doubts import CLOCKS_DIFFER, DoubtfulMessage
 _GIVEN_UP = frozenset({"failed", "canceled"})
 
 
-@dataclass(frozen=True, slots=True)
-class SearchPatience:
-    """When a text message in doubt is looked for in its provider's list.
-
-    Attributes:
-        pause: between two looks, and before the first.
-        certain_after: how long after it was handed over a message that is not in the list
-            surely never arrived there. The request itself is given up after 20 seconds.
-    """
-
-    pause: timedelta = timedelta(seconds=15)
-    certain_after: timedelta = timedelta(minutes=2)
-
-
 class SmsActivities:
     """Sends what the ledger holds for SMS; lives as long as the worker."""
 
@@ -45,7 +31,7 @@ class SmsActivities:
         channel: SmsChannel,
         *,
         public_url: str | None = None,
-        patience: SearchPatience | None = None,
+        in_doubt: InDoubt | None = None,
     ) -> None:
         """Take the collaborators.
 
@@ -53,10 +39,10 @@ class SmsActivities:
             database: Acting as the engine.
             channel: Where text messages go.
             public_url: Where the provider reports delivery; None for nowhere.
-            patience: When messages in doubt are looked for.
+            in_doubt: What is done when nobody knows whether one went out.
         """
         self._database = database
-        self._sender = SmsSender(channel, public_url, patience or SearchPatience())
+        self._sender = SmsSender(channel, public_url, in_doubt or InDoubt())
 
     @activity.defn(name="send_sms")
     async def send_sms(self, request: SendRequest) -> SendReceipt:
@@ -75,12 +61,10 @@ class SmsActivities:
 class SmsSender:
     """How text messages are sent, and what is done in doubt: decision 0015."""
 
-    def __init__(
-        self, channel: SmsChannel, public_url: str | None, patience: SearchPatience
-    ) -> None:
+    def __init__(self, channel: SmsChannel, public_url: str | None, in_doubt: InDoubt) -> None:
         self._channel = channel
         self._public_url = public_url
-        self._patience = patience
+        self._in_doubt = in_doubt
 
     async def hand_over(self, message: ClaimedMessage) -> Accepted:
         """Hand *message* to the provider, once."""
@@ -97,7 +81,7 @@ class SmsSender:
         """Look for *message* in the provider's list."""
         if message.has_twin:
             # Whose the one in the list is will be known when the older of the two is settled.
-            return Finding(pause=self._patience.pause)
+            return Finding(pause=self._in_doubt.look_after)
         try:
             accepted = await self._channel.find_sent(
                 OutgoingSms(message_id=message.id, to=message.recipient, body=message.body_text),
@@ -105,7 +89,7 @@ class SmsSender:
                 known=message.known,
             )
         except TransportError as error:
-            return Finding(pause=max(self._patience.pause, error.retry_after or timedelta(0)))
+            return Finding(pause=max(self._in_doubt.look_after, error.retry_after or timedelta(0)))
         if accepted is not None and accepted.detail in _GIVEN_UP:
             return Finding(
                 failure=TransportError(
@@ -114,13 +98,13 @@ class SmsSender:
             )
         if accepted is not None:
             return Finding(accepted=accepted)
-        if now - message.sending_at < self._patience.certain_after:
-            return Finding(pause=self._patience.pause)
+        if now - message.sending_at < self._in_doubt.certain_after:
+            return Finding(pause=self._in_doubt.look_after)
         return Finding(cleared="sent again: the provider's list does not have it")
 
     def pause_in_doubt(self) -> timedelta | None:
         """Return when the list is looked at."""
-        return self._patience.pause
+        return self._in_doubt.look_after
 
     def is_landline(self, code: str | None) -> bool:
         """Whether the provider's *code* says that the number takes no text messages."""

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from fixlify.domain.runs import ExecutionStatus, RunOutcome, SendReceipt
+from fixlify.domain.runs import ExecutionStatus, MessageStatus, RunOutcome, SendReceipt
 from fixlify.storage.database import Database
 from fixlify.storage.executions import finish_execution
-from fixlify.storage.messages import ClaimedMessage, Ledger, enter_messages
+from fixlify.storage.messages import ClaimedMessage, Ledger, Report, enter_messages
 from tests.office import Office
 from tests.runs import new_message
 

@@ -12,6 +12,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from fixlify.domain.delivery import InDoubt
 from fixlify.settings import Settings
 from fixlify.storage.database import Database, Role
 from starter.service import connect_patiently, running_relay
@@ -68,6 +69,8 @@ async def _running_workers(
         webhooks=webhooks,
         sender=settings.mail_from,
         links=settings.unsubscribe_links,
+        public_url=settings.public_url,
+        in_doubt=InDoubt(at_most_once=settings.email_classes_at_most_once),
     )
     await warm_up(database, email, sms)
     tasks = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]

@@ -20,6 +20,7 @@ from activities.webhooks import WebhookActivities
 from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain import queues
+from fixlify.domain.delivery import InDoubt
 from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.storage.database import Database
 from worker.sandbox import workflow_runner
@@ -34,7 +35,7 @@ WORKFLOWS: Final[list[type[Any]]] = [
 ]
 
 # Longer than all deadlines inside a send together, so that a stop never cuts one short.
-GRACEFUL_SHUTDOWN: Final = timedelta(seconds=90)
+GRACEFUL_SHUTDOWN: Final = timedelta(seconds=150)
 # Workflow tasks are CPU-bound; more at once in one process only makes each slower.
 CONCURRENT_WORKFLOW_TASKS: Final = 10
 CONCURRENT_SENDS: Final = 50
@@ -51,6 +52,8 @@ def build_workers(
     webhooks: WebhookChannel,
     sender: str,
     links: UnsubscribeLinks | None = None,
+    public_url: str | None = None,
+    in_doubt: InDoubt | None = None,
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
     """Return the workers, not yet running.
@@ -63,6 +66,8 @@ def build_workers(
         webhooks: How other systems are called.
         sender: The sender address of every email.
         links: How people unsubscribe from marketing email; None without a public address.
+        public_url: Where providers report to; None for nowhere.
+        in_doubt: What is done about messages whose fate nobody knows.
         max_cached_workflows: 0 replays every workflow task from its history, for tests.
     """
     versions = PinnedVersions()
@@ -70,7 +75,8 @@ def build_workers(
     decisions = DecisionActivities(database, versions)
     actions = ActionActivities(database, versions)
     rendering = RenderingActivities(database, links)
-    emails = EmailActivities(database, email, sender, unsubscribe=links)
+    emails = EmailActivities(database, email, sender, unsubscribe=links, in_doubt=in_doubt)
+    texts = SmsActivities(database, sms, public_url=public_url, in_doubt=in_doubt)
     sweeps = SweepActivities(database)
     calls = WebhookActivities(database, versions, webhooks)
     automations = Worker(
@@ -98,7 +104,7 @@ def build_workers(
     return [
         automations,
         _sender(client, queues.EMAIL, emails.send_email),
-        _sender(client, queues.SMS, SmsActivities(database, sms).send_sms),
+        _sender(client, queues.SMS, texts.send_sms),
         _sender(client, queues.WEBHOOKS, calls.call_webhook, calls.deliver_webhook),
         Worker(
             client,

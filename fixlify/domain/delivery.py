@@ -1,8 +1,9 @@
-"""How long a message is tried, and with which pauses."""
+"""How long a message is tried, with which pauses, and what is done in doubt."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +20,25 @@ DELIVERY_DEADLINES: Final[Mapping[MessageClass, timedelta]] = MappingProxyType(
     }
 )
 """How long a message of each class is tried, from its first attempt on."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """What is done about a message whose fate nobody knows: decision 0015.
+
+    Attributes:
+        look_after: how long after it a provider's list is first looked at, and then again.
+        certain_after: how long after a text was handed over it surely never arrived, if the
+            list does not have it. The request itself is given up long before.
+        send_again_after: how long an email waits for news of itself before it is sent again.
+        at_most_once: classes of email that are not sent again.
+    """
+
+    look_after: timedelta = timedelta(seconds=15)
+    certain_after: timedelta = timedelta(minutes=2)
+    send_again_after: timedelta = timedelta(seconds=30)
+    at_most_once: frozenset[MessageClass] = frozenset()
+
 
 FIRST_PAUSE: Final[Mapping[FailureKind, timedelta]] = MappingProxyType(
     {FailureKind.TEMPORARY: timedelta(seconds=1), FailureKind.THROTTLED: timedelta(seconds=5)}

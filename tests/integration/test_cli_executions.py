@@ -31,7 +31,7 @@ from fixlify.storage.executions import (
     insert_executions,
     record_progress,
 )
-from fixlify.storage.messages import Channel, Ledger, NewMessage, enter_messages
+from fixlify.storage.messages import Channel, Ledger, NewMessage, Report, enter_messages
 from tests.command_line import CommandLine
 from tests.engine import running_engine
 from tests.office import Office

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.delivery import deliver
+from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted
 from fixlify.domain.ids import new_id
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage, enter_messages
+from fixlify.storage.messages.doubts import DoubtfulMessage
 from tests.office import Office
 from tests.runs import add_execution, new_message
 
@@ -31,8 +32,26 @@ async def _queued(office: Office, database: Database) -> SendRequest:
     return SendRequest(message_id=message.id, organization_id=office.organization_id)
 
 
-async def _accept(message: ClaimedMessage) -> Accepted:
-    return Accepted(provider="somebody", provider_id="1")
+class Willing:
+    """A sender that takes everything, once it is let."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+        self.answers = asyncio.Event()
+
+    async def hand_over(self, message: ClaimedMessage) -> Accepted:
+        self.called.set()
+        await self.answers.wait()
+        return Accepted(provider="somebody", provider_id="1")
+
+    async def find(self, message: DoubtfulMessage, now: datetime) -> Finding:
+        return Finding()
+
+    def pause_in_doubt(self) -> timedelta | None:
+        return None
+
+    def is_landline(self, code: str | None) -> bool:
+        return False
 
 
 async def test_a_claim_that_waits_for_the_database_is_alive(
@@ -47,7 +66,9 @@ async def test_a_claim_that_waits_for_the_database_is_alive(
 
     async with await psycopg.AsyncConnection.connect(office.url) as somebody:
         await somebody.execute("SELECT 1 FROM messages FOR UPDATE")
-        sending = asyncio.create_task(environment.run(deliver, engine_database, request, _accept))
+        sender = Willing()
+        sender.answers.set()
+        sending = asyncio.create_task(environment.run(deliver, engine_database, request, sender))
         await asyncio.wait_for(beaten.wait(), 10)
         assert not sending.done()
     assert await sending == SendReceipt(status=MessageStatus.SENT)
@@ -59,17 +80,12 @@ async def test_a_cancelled_run_waits_for_the_answer_of_a_call_under_way(
     """The message cannot be called back, and its answer is the only way to know."""
     request = await _queued(office, engine_database)
     environment = ActivityEnvironment()
-    called, answered = asyncio.Event(), asyncio.Event()
+    sender = Willing()
 
-    async def slowly(message: ClaimedMessage) -> Accepted:
-        called.set()
-        await answered.wait()
-        return await _accept(message)
-
-    sending = asyncio.create_task(environment.run(deliver, engine_database, request, slowly))
-    await asyncio.wait_for(called.wait(), 10)
+    sending = asyncio.create_task(environment.run(deliver, engine_database, request, sender))
+    await asyncio.wait_for(sender.called.wait(), 10)
     environment.cancel()
-    answered.set()
+    sender.answers.set()
     with pytest.raises(asyncio.CancelledError):
         await sending
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from devstack.postgres import EmbeddedPostgres
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import Ending, ExecutionStatus, MessageStatus, SendReceipt
 from fixlify.storage.database import Database
 from fixlify.storage.messages import (
@@ -65,6 +66,7 @@ class TestClaiming:
         message = await book.enter()
         assert await book.claim(message) == ClaimedMessage(
             id=message,
+            message_class=MessageClass.TRANSACTIONAL,
             recipient="+12125550123",
             sender_name=None,
             reply_to=None,
@@ -614,7 +616,8 @@ class TestSettling:
     async def test_what_is_unknown_stays_unknown(self, book: Book, act: str) -> None:
         """Sending it again could be the second time."""
         message = await book.enter()
-        await book.office.query("UPDATE messages SET status = 'unknown', reason = 'as it was'")
+        await book.claim(message)
+        await book.act(message, lambda ledger: ledger.lost("as it was"))
         before = await book.row(message)
         receipt = await book.act(message, ACTS[act])
         assert receipt == SendReceipt(status=MessageStatus.UNKNOWN, reason="as it was")

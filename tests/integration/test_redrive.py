@@ -315,6 +315,8 @@ class TestTheLedger:
         execution_id = await add_execution(office)
         async with engine_database.transaction() as connection:
             await enter_messages(connection, execution_id, [new_message(office, execution_id)])
+        if status not in (MessageStatus.QUEUED, MessageStatus.CANCELLED, MessageStatus.HELD):
+            await office.query("UPDATE messages SET status = 'sending'")
         await office.query(
             "UPDATE messages SET status = %s, reason = 'why', error_code = '1',"
             " sending_at = now(), held_until = now(), good_until = now()",
