@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,37 +21,42 @@ from fixlify.domain.errors import DefinitionError, NotFoundError, Problem
 from fixlify.domain.names import did_you_mean, nearest
 from fixlify.domain.rules import Rules, contradiction, effective_rules
 from fixlify.domain.steps import SendEmail, SendSms, placed_steps
-from fixlify.rendering import check_template, shipped_templates
+from fixlify.rendering import Channel, check_template, shipped_templates
 from fixlify.storage.automations import (
     Applied,
     automation_names,
     find_automation,
+    lock_automations,
     set_status,
     store_automation,
 )
 from fixlify.storage.database import Database
 from fixlify.storage.rules import load_rules
 from starter.action_checks import action_problems
+from starter.company_templates import template_sources
 
 
-def validate_definition(source: str, data: Any) -> PinnedDefinition:
+def validate_definition(
+    source: str, data: Any, templates: Mapping[str, TemplateSource] | None = None
+) -> PinnedDefinition:
     """Return the automation that *data* describes, with the text of its templates.
 
     Args:
         source: What to call it in errors: the file's name.
         data: Parsed YAML or JSON.
+        templates: What it may name: a company's templates; the shipped ones unless given.
 
     Raises:
         DefinitionError: With every problem: unknown keys, types, fields, templates, variables.
     """
-    definition = parse_definition(source, data)
-    templates = shipped_templates()
-    problems = [
-        problem
-        for path, step in placed_steps(definition.steps)
-        if isinstance(step, SendEmail | SendSms)
-        for problem in _template_problems(path, step, definition, templates)
-    ]
+    known = shipped_templates() if templates is None else templates
+    return _pinned(source, parse_definition(source, data), known)
+
+
+def _pinned(
+    source: str, definition: AutomationDefinition, templates: Mapping[str, TemplateSource]
+) -> PinnedDefinition:
+    problems = [problem for _, problem in template_problems(definition, templates)]
     problems += action_problems(definition)
     if problems:
         raise DefinitionError(source, problems)
@@ -61,16 +66,34 @@ def validate_definition(source: str, data: Any) -> PinnedDefinition:
     )
 
 
+def template_problems(
+    definition: AutomationDefinition, templates: Mapping[str, TemplateSource]
+) -> Iterator[tuple[str | None, Problem]]:
+    """Yield what keeps a message from being sent, with the template it is about, if any."""
+    for path, step in placed_steps(definition.steps):
+        if isinstance(step, SendEmail | SendSms):
+            for problem in _step_problems(path, step, definition, templates):
+                yield step.template, problem
+
+
 async def apply_definitions(
     database: Database, organization_id: UUID, pinned: Sequence[PinnedDefinition]
 ) -> list[Applied]:
     """Store all of *pinned* or, if anything fails, none; *database* acts as the app role.
 
+    What is pinned are the organization's templates as they stand now.
+
     Raises:
-        DefinitionError: What one says about hours contradicts the organization's rules.
+        DefinitionError: What one says about hours contradicts the organization's rules, or a
+            template of the organization's own does not do what it needs.
         RulesUnreadableError: It says something, and nobody knows whether it does.
     """
     async with database.organization(organization_id) as connection:
+        # Nobody imports a template between its reading and the writing of who uses it.
+        await lock_automations(connection, organization_id)
+        if any(each.definition.template_names for each in pinned):
+            sources = await template_sources(connection, organization_id)
+            pinned = [_pinned(each.definition.name, each.definition, sources) for each in pinned]
         if any(each.definition.rules is not None for each in pinned):
             _refuse_contradictions(await load_rules(connection, organization_id), pinned)
         return [await store_automation(connection, organization_id, each) for each in pinned]
@@ -127,7 +150,7 @@ def no_such_automation(name: str, names: Sequence[str]) -> NotFoundError:
     return NotFoundError(f"no automation '{name}'; {hint}", nearest(name, names))
 
 
-def _template_problems(
+def _step_problems(
     path: str,
     step: SendEmail | SendSms,
     definition: AutomationDefinition,
@@ -137,7 +160,13 @@ def _template_problems(
         hint = did_you_mean(step.template, templates)
         return [Problem(f"{path}.template", f"unknown template '{step.template}'; {hint}")]
     source = PinnedDefinition(definition=definition, templates=templates).source_of(step)
-    problems = check_template(source, channel="email" if isinstance(step, SendEmail) else "sms")
+    channel: Channel = "email" if isinstance(step, SendEmail) else "sms"
+    problems = check_template(source, channel=channel)
+    for locale, translation in source.translations.items():
+        problems += [
+            Problem(f"{locale} {problem.path}", problem.message)
+            for problem in check_template(translation, channel=channel)
+        ]
     if step.template is not None:
         path += f".template ({step.template})"
     elif isinstance(step, SendSms):

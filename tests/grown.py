@@ -133,6 +133,9 @@ _GROWN: Final = """
     INSERT INTO suppressions (organization_id, channel, address, reason, source)
         SELECT of(n), 'email', n || '@example.com', 'bounced', 'smtp'
         FROM generate_series(1, 20000) n;
+    INSERT INTO message_templates (organization_id, name, locale, version, is_default, source)
+        SELECT of(n), 'template-' || n / 50 % 20, one('{en_US,es}', n), 1 + n / 1000, true, '{}'
+        FROM generate_series(1, 10000) n;
 
     INSERT INTO automation_schedules (id, organization_id, automation_id, name, schedule,
                                       time_zone, catch_up, specification, content_hash)

@@ -31,6 +31,7 @@ from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_people import PEOPLE
 from tests.integration.test_queries_rules import RULES
 from tests.integration.test_queries_sweeps import SWEEPS
+from tests.integration.test_queries_templates import TEMPLATES
 from tests.integration.test_queries_timeline import TIMELINE
 from tests.integration.test_queries_versions import VERSIONS
 from tests.integration.test_queries_webhooks import WEBHOOKS
@@ -156,6 +157,7 @@ WITHOUT_PLAN: Final = {
     "rules._STORE": "an insert",
     "rehearsal._READ_ONLY": "a setting",
     "stops._STOP": "an insert",
+    "templates._STORE": "an insert",
     "webhook_calls._BEGIN": "an insert",
     "webhooks._MAKE_SECRET": "an insert",
     "webhooks._ROTATE_SECRET": "an insert",
@@ -233,6 +235,7 @@ def test_no_statement_is_forgotten() -> None:
             *GATE,
             *VERSIONS,
             *ACTIONS,
+            *TEMPLATES,
         )
     }
     found = statements()
