@@ -154,23 +154,24 @@ _FREED_WORK = text(f"""
     ) messages
 """)  # noqa: S608 - a constant of this module
 
-_HELD_SINCE = """
+HELD_SINCE: Final = """
     'held since '
     || to_char(greatest(x.created_at, CAST(:stopped_at AS timestamptz)) AT TIME ZONE 'UTC',
                'YYYY-MM-DD HH24:MI')
     || ' UTC, cancelled on resume'
 """
+"""The SQL of why held work ``x`` is cancelled by a resume; ``:stopped_at`` may be null."""
 
 _CANCEL_EXECUTIONS = text(f"""
     UPDATE automation_execution_logs x
-    SET status = 'cancelled', reason = {_HELD_SINCE}, completed_at = clock_timestamp()
+    SET status = 'cancelled', reason = {HELD_SINCE}, completed_at = clock_timestamp()
     WHERE x.status = 'pending' AND {_FREED}
       AND x.created_at < clock_timestamp() - CAST(:older_than AS interval)
 """)  # noqa: S608 - a constant of this module
 
 _CANCEL_MESSAGES = text(f"""
     UPDATE messages x
-    SET status = 'cancelled', reason = {_HELD_SINCE}
+    SET status = 'cancelled', reason = {HELD_SINCE}
     WHERE x.status IN ('queued', 'held') AND {_FREED}
       AND x.created_at < clock_timestamp() - CAST(:older_than AS interval)
 """)  # noqa: S608 - a constant of this module

@@ -148,6 +148,8 @@ class MessageRow(Table):
             "created_at",
             postgresql_where=text("status IN ('queued', 'held', 'sending', 'unknown')"),
         ),
+        # By block: what was sent lately stands at the end of the table.
+        Index("messages_sent_idx", "sent_at", postgresql_using="brin"),
         Index(
             "messages_provider_idx",
             "provider",

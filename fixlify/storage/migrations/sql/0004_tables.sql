@@ -30,6 +30,8 @@ ALTER TABLE messages
     ));
 -- One message of a provider's is one message of ours.
 CREATE UNIQUE INDEX messages_provider_idx ON messages (provider, provider_id) WHERE provider_id IS NOT NULL;
+-- What was sent lately stands at the end of the table.
+CREATE INDEX messages_sent_idx ON messages USING brin (sent_at);
 -- What went to an address lately: who an answer comes from, what a provider's list is to show.
 CREATE INDEX messages_address_idx ON messages (recipient, sending_at) WHERE sending_at IS NOT NULL;
 
