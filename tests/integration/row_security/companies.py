@@ -50,6 +50,7 @@ WRITABLE: Final = {
     "client_opt_outs": _EVERYTHING,
     "suppressions": _EVERYTHING,
     "webhook_settings": {"INSERT", "UPDATE"},
+    "message_templates": {"INSERT"},
 }
 # Of these it reads some columns only: what a sweep found for others, and what signs webhooks.
 PARTLY_READABLE: Final = {"automation_schedule_runs", "webhook_settings"}
@@ -72,6 +73,7 @@ ENGINE_WRITABLE: Final = {
     "suppressions": _EVERYTHING,
     "webhook_settings": {"INSERT", "UPDATE"},
     "webhook_deliveries": {"INSERT", "UPDATE"},
+    "message_templates": {"INSERT"},
 }
 # The fields that steps write, and nothing else of the business.
 ENGINE_WRITES_COLUMNS: Final = {
