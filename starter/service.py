@@ -18,6 +18,7 @@ from fixlify import temporal
 from fixlify.settings import Settings
 from fixlify.storage.database import Database, Role
 from fixlify.storage.listen import EventSignal
+from starter.channels import RateKeeper, default_rates
 from starter.hearing import Teller
 from starter.launch import Launcher
 from starter.reconcile import Reconciler
@@ -87,6 +88,9 @@ async def running_relay(
                 asyncio.create_task(reconciler.run(), name="reconciler"),
                 asyncio.create_task(FailureReporter(client, database).run(), name="failures"),
                 asyncio.create_task(ScheduleKeeper(client, schedules).run(), name="schedules"),
+                asyncio.create_task(
+                    RateKeeper(client, database, default_rates(settings)).run(), name="rates"
+                ),
             ]
             try:
                 yield tasks
