@@ -133,6 +133,10 @@ _GROWN: Final = """
     INSERT INTO suppressions (organization_id, channel, address, reason, source)
         SELECT of(n), 'email', n || '@example.com', 'bounced', 'smtp'
         FROM generate_series(1, 20000) n;
+    INSERT INTO consent_records (organization_id, client_id, channel, address, wants, source,
+                                 said_at)
+        SELECT of(n), id(n), 'email', n || '@example.com', false, 'unsubscribe', now()
+        FROM generate_series(1, 20000) n;
     INSERT INTO message_templates (organization_id, name, locale, version, is_default, source)
         SELECT of(n), 'template-' || n / 50 % 20, one('{en_US,es}', n), 1 + n / 1000, true, '{}'
         FROM generate_series(1, 10000) n;

@@ -9,7 +9,7 @@ import pytest
 
 from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import MessageStatus, SendReceipt
-from fixlify.storage.consent import OptOut, list_opt_outs, opt_out
+from fixlify.storage.consent import OptOut, list_opt_outs, opt_out, suppress_opted_out
 from fixlify.storage.database import Database
 from fixlify.storage.events import claim_events
 from fixlify.storage.messages import Channel, ClaimedMessage
@@ -57,7 +57,7 @@ async def switchboard(office: Office, engine_database: Database) -> Switchboard:
     "body",
     [
         *("STOP", "stop", " Stop. ", "StopAll", "STOP ALL", "unsubscribe", "Cancel", "END"),
-        *("quit", "REVOKE", "Opt-out", "\uff33\uff34\uff2f\uff30"),
+        *("quit", "REVOKE", "Opt-out", "\uff33\uff34\uff2f\uff30", "ALTO", "Arrêt", "abmelden!"),
     ],
 )
 async def test_a_word_that_opts_out(switchboard: Switchboard, body: str) -> None:
@@ -70,7 +70,7 @@ async def test_a_word_that_opts_out(switchboard: Switchboard, body: str) -> None
 
 
 @pytest.mark.parametrize(
-    "body", ["Please stop by at nine", "stop it", "the end", "YES", "HELP", "ARRET", "", None]
+    "body", ["Please stop by at nine", "stop it", "the end", "YES", "Sí", "HELP", "", None]
 )
 async def test_what_is_no_such_word(switchboard: Switchboard, body: str | None) -> None:
     await switchboard.receive(body)
@@ -93,11 +93,45 @@ async def test_nothing_goes_to_who_opted_out_by_a_word(
     assert isinstance(await book.claim(again), ClaimedMessage)
 
 
-@pytest.mark.parametrize("body", ["START", "unstop"])
+@pytest.mark.parametrize("body", ["START", "unstop", "Démarrer"])
 async def test_a_word_that_opts_in_takes_back_both(switchboard: Switchboard, body: str) -> None:
     await switchboard.receive("STOP")
     await switchboard.receive(body)
     assert await switchboard.opt_outs() == []
+    assert await switchboard.suppressed() == []
+
+
+async def test_what_was_said_is_kept_as_evidence(switchboard: Switchboard) -> None:
+    """Each word is kept with the message it was, also one that changed nothing."""
+    await switchboard.receive("Stop.", "stop", "START")
+    records = await switchboard.office.query(
+        "SELECT wants, channel, address, client_id, source, evidence ->> 'body' AS body"
+        " FROM consent_records ORDER BY id"
+    )
+    assert [(row["wants"], row["body"]) for row in records] == [
+        (False, "Stop."),
+        (False, "stop"),
+        (True, "START"),
+    ]
+    assert {
+        (row["channel"], row["address"], row["client_id"], row["source"]) for row in records
+    } == {("sms", "+12125550123", switchboard.client, "sms")}
+
+
+async def test_what_the_provider_suppressed_is_taken_back_by_the_word_too(
+    switchboard: Switchboard,
+) -> None:
+    async with switchboard.database.transaction() as connection:
+        for news in (True, False):
+            said = await suppress_opted_out(
+                connection,
+                switchboard.office.organization_id,
+                "+12125550123",
+                evidence={"error_code": "21610"},
+            )
+            assert said is news
+    assert len(await switchboard.office.query("SELECT id FROM consent_records")) == 1
+    await switchboard.receive("START")
     assert await switchboard.suppressed() == []
 
 

@@ -28,6 +28,7 @@ from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
 from tests.integration.test_queries_actions import ACTIONS
 from tests.integration.test_queries_consent import GATE
 from tests.integration.test_queries_hearing import HEARING
+from tests.integration.test_queries_inbound import INBOUND
 from tests.integration.test_queries_people import PEOPLE
 from tests.integration.test_queries_rules import RULES
 from tests.integration.test_queries_sweeps import SWEEPS
@@ -235,6 +236,7 @@ def test_no_statement_is_forgotten() -> None:
             *GATE,
             *VERSIONS,
             *ACTIONS,
+            *INBOUND,
             *TEMPLATES,
         )
     }

@@ -62,7 +62,6 @@ GATE: Final[dict[str, Reads]] = {
         {"suppressions_pkey"},
         Role.APP,
     ),
-    "inbound._INBOUND_TEXTS": Reads({"ids": [ROW]}, {"inbound_messages_pkey"}),
     "owners._FIND": Reads({"organization_id": COMPANY}, {"profiles_organization_id_id_key"}),
     "messages.entering._ENTER": Reads(
         {"rows": "[]", "execution_id": ROW, "step_ids": ["text"]},

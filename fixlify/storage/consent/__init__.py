@@ -9,6 +9,7 @@ from fixlify.storage.consent.opt_outs import (
     opt_in,
     opt_out,
 )
+from fixlify.storage.consent.opted_out import PROVIDER_SOURCE, suppress_opted_out
 from fixlify.storage.consent.records import (
     ConsentRecord,
     list_consent_records,
@@ -22,6 +23,7 @@ from fixlify.storage.consent.suppressions import (
 )
 
 __all__ = [
+    "PROVIDER_SOURCE",
     "ConsentRecord",
     "OptOut",
     "Suppression",
@@ -34,4 +36,5 @@ __all__ = [
     "record_consent",
     "release",
     "suppress",
+    "suppress_opted_out",
 ]

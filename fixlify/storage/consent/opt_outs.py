@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.rules import MessageClass
-from fixlify.storage.messages import Channel
+from fixlify.storage.messages.entering import Channel
 
 
 @dataclass(frozen=True, slots=True)

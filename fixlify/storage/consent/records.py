@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.rules import MessageClass
-from fixlify.storage.messages import Channel
+from fixlify.storage.messages.entering import Channel
 
 LONGEST_EVIDENCE: Final = 2_000
 """Characters of one piece of evidence; what is longer is cut."""

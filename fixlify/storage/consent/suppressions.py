@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fixlify.storage.messages import Channel
+from fixlify.storage.messages.entering import Channel
 
 
 @dataclass(frozen=True, slots=True)
