@@ -1,4 +1,8 @@
-"""The templates that come with the package: a folder each, a file per part."""
+"""The templates that come with the package: a folder each, a file per part.
+
+A folder inside is a translation, called by its locale (``es``); the files beside it are in
+English.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from operator import attrgetter
 from types import MappingProxyType
 
 from fixlify.domain.automation import TemplateSource
@@ -18,11 +23,8 @@ _FILES = {"subject": "subject.txt", "text": "body.txt", "html": "body.html", "sm
 @cache
 def shipped_templates() -> Mapping[str, TemplateSource]:
     """Return every shipped template by its name."""
-    folders = sorted(
-        (entry for entry in (files(__package__) / "templates").iterdir() if entry.is_dir()),
-        key=lambda folder: folder.name,
-    )
-    return MappingProxyType({folder.name: _read(folder) for folder in folders})
+    templates = files(__package__) / "templates"
+    return MappingProxyType({folder.name: _read(folder) for folder in _folders(templates)})
 
 
 def resolve(names: Iterable[str]) -> dict[str, TemplateSource]:
@@ -44,6 +46,15 @@ def resolve(names: Iterable[str]) -> dict[str, TemplateSource]:
 
 
 def _read(folder: Traversable) -> TemplateSource:
+    translations = {inner.name: _parts(inner) for inner in _folders(folder)}
+    return _parts(folder).model_copy(update={"translations": translations})
+
+
+def _folders(folder: Traversable) -> list[Traversable]:
+    return sorted((each for each in folder.iterdir() if each.is_dir()), key=attrgetter("name"))
+
+
+def _parts(folder: Traversable) -> TemplateSource:
     texts = {
         part: path.read_text(encoding="utf-8")
         for part, file in _FILES.items()

@@ -64,7 +64,7 @@ def test_the_thank_you_tells_the_total() -> None:
 
 def test_the_reminder_of_an_invoice_tells_what_is_still_to_pay() -> None:
     email = render_email(shipped_templates()["invoice-overdue"], facts())
-    assert email.subject == "A reminder from Lakeside Plumbing: invoice INV-77 is overdue"
+    assert email.subject == "A reminder from Lakeside Plumbing: your invoice INV-77 is overdue"
     assert "was due on November 12, 2026 and is still open" in email.text
     assert "Still to pay: $1,000.00" in email.text
     assert "$1,000.00" in (email.html or "")
