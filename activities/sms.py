@@ -9,10 +9,9 @@ from temporalio import activity
 from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted, OutgoingSms, SmsChannel
 from fixlify.channels.sms.callbacks import status_callback_url
-from fixlify.channels.sms.codes import failure_kind
+from fixlify.channels.sms.codes import is_landline
 from fixlify.domain.delivery import InDoubt
 from fixlify.domain.errors import TransportError
-from fixlify.domain.failures import FailureKind
 from fixlify.domain.runs import SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage
@@ -108,4 +107,4 @@ class SmsSender:
 
     def is_landline(self, code: str | None) -> bool:
         """Whether the provider's *code* says that the number takes no text messages."""
-        return failure_kind(code) is FailureKind.LANDLINE
+        return is_landline(code)

@@ -172,6 +172,12 @@ def delivery_reason(code: str | None) -> str:
     return f"Twilio reports {number}; see https://www.twilio.com/docs/api/errors/{number}"
 
 
+def is_landline(code: str | None) -> bool:
+    """Whether *code*, as the ledger keeps it, says that the number takes no text messages."""
+    meaning = MEANINGS.get(int(code)) if code is not None and code.isdecimal() else None
+    return meaning is not None and meaning.kind is LANDLINE
+
+
 def _code(text: str) -> int | None:
     try:
         answer: Any = json.loads(text)
