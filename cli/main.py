@@ -60,6 +60,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "webhooks": Entry(
             "cli.webhooks:webhooks", "Say where failed runs are told; show the signing secret."
         ),
+        "channels": Entry(
+            "cli.channels:channels", "See every channel; pause one, or say how fast it may send."
+        ),
         "stats": Entry("cli.stats:stats", "Show what automations did lately, and what waits now."),
         "stop": Entry("cli.stop:stop", "In an emergency: hold everything, losing nothing."),
         "resume": Entry("cli.resume:resume", "Lift a stop, and let go on what it held."),
