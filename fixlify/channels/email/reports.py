@@ -219,7 +219,8 @@ def _address(fields: Message, name: str) -> str | None:
 def _text(headers: Message, name: str) -> str:
     """Return a header's text, empty where there is none; whatever bytes it has."""
     value = headers.get(name)
-    return "" if value is None else str(value)
+    # Bytes that are no text come as halves of surrogate pairs, which nobody else takes.
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _one_line(text: str) -> str | None:

@@ -1,0 +1,1 @@
+"""What comes back from outside about messages: who it concerns, and what follows from it."""
