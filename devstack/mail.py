@@ -12,6 +12,8 @@ A recipient's local part decides what happens; ``+anything`` after it is ignored
 | ``fail-CODE@…``      | refuses the recipient with that code                                  |
 | ``once-451@…``       | refuses that address the first time, then takes it (greylisting)      |
 | ``once-CODE@…``      | the same with another code; ``once-421`` closes the connection        |
+| ``3-times-451@…``    | refuses that address the first three times, then takes it             |
+| ``N-times-CODE@…``   | the same with another number and code                                 |
 | ``data-554@…``       | takes the recipient, refuses the message after DATA (spam)            |
 | ``data-CODE@…``      | the same with another code; nothing is captured                       |
 | ``drop-before-data@…`` | cuts the connection instead of answering RCPT; nothing is captured  |
@@ -19,13 +21,15 @@ A recipient's local part decides what happens; ``+anything`` after it is ignored
 | ``slow@…``           | captures the message and answers after ``slowness`` (2 s)             |
 | ``hang@…``           | captures nothing and never answers DATA                               |
 
-Every other recipient is accepted. Addresses are compared without regard to case.
+Every other recipient is accepted; ``MailCatcher.outage`` refuses them all, while it is set.
+Addresses are compared without regard to case.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -41,7 +45,7 @@ from devstack.ports import LOOPBACK, port_to_bind
 __all__ = ["CapturedEmail", "MailCatcher"]
 
 MAGIC = re.compile(
-    r"(?P<act>fail|once|data)-(?P<code>[45]\d\d)|(?P<whole>drop-before-data|drop-after-data|slow|hang)"
+    r"(?P<act>fail|once|data|(?P<times>\d+)-times)-(?P<code>[45]\d\d)|(?P<whole>drop-before-data|drop-after-data|slow|hang)"
 )
 REASONS = {
     "421": "4.3.2 Service shutting down",
@@ -58,7 +62,12 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 
 class MailCatcher(Captures[CapturedEmail]):
-    """An SMTP server on loopback that keeps every message; lives in the caller's event loop."""
+    """An SMTP server on loopback that keeps every message; lives in the caller's event loop.
+
+    Attributes:
+        slowness: how long the recipient that is slow takes.
+        outage: the reply code that refuses every recipient, until it is None again.
+    """
 
     def __init__(
         self,
@@ -76,12 +85,13 @@ class MailCatcher(Captures[CapturedEmail]):
         """
         super().__init__(folder)
         self.slowness = timedelta(seconds=2)
+        self.outage: int | None = None
         self._port = 0
         self._fixed_port = port
         self._preferred_port = preferred_port
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        self._refused_once: set[str] = set()
+        self._refusals: Counter[str] = Counter()
 
     @property
     def port(self) -> int:
@@ -119,9 +129,9 @@ class MailCatcher(Captures[CapturedEmail]):
         await self._close_folder()
 
     def clear(self) -> None:
-        """Forget every message, and who was refused once."""
+        """Forget every message, and who was refused how often."""
         super().clear()
-        self._refused_once.clear()
+        self._refusals.clear()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -158,10 +168,12 @@ class MailCatcher(Captures[CapturedEmail]):
         rcpt_options: list[str],
     ) -> str:
         """Take a recipient, unless the address asks for something else."""
+        if self.outage is not None:
+            return await _refuse(server, str(self.outage))
         magic = _magic_of(address)
         if magic and magic["whole"] == "drop-before-data":
             await _cut(server)
-        if magic and (magic["act"] == "fail" or self._is_due_once(magic, address)):
+        if magic and (magic["act"] == "fail" or self._is_due(magic, address)):
             return await _refuse(server, magic["code"])
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Recipient OK"
@@ -184,10 +196,12 @@ class MailCatcher(Captures[CapturedEmail]):
             await asyncio.sleep(self.slowness.total_seconds())
         return f"250 2.0.0 Accepted as message {len(self.messages)}"
 
-    def _is_due_once(self, magic: re.Match[str], address: str) -> bool:
-        if magic["act"] != "once" or address.lower() in self._refused_once:
+    def _is_due(self, magic: re.Match[str], address: str) -> bool:
+        """Whether that address is still to be refused."""
+        times = 1 if magic["act"] == "once" else int(magic["times"] or 0)
+        if self._refusals[address.lower()] >= times:
             return False
-        self._refused_once.add(address.lower())
+        self._refusals[address.lower()] += 1
         return True
 
     def _keep(self, envelope: Envelope) -> None:

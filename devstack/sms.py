@@ -53,7 +53,13 @@ log = structlog.get_logger(__name__)
 
 
 class SmsCatcher(Captures[CapturedSms]):
-    """A Twilio account on loopback that keeps every message; lives in the caller's event loop."""
+    """A Twilio account on loopback that keeps every message; lives in the caller's event loop.
+
+    Attributes:
+        slowness: how long the number that answers late takes.
+        listing_delay: how long the number that is listed late is missing from the list.
+        outage: what every request is refused with, until it is None again.
+    """
 
     def __init__(
         self,
@@ -77,6 +83,8 @@ class SmsCatcher(Captures[CapturedSms]):
         self.account_sid = account_sid
         self.auth_token = auth_token or secrets.token_hex(16)
         self.slowness = timedelta(seconds=2)
+        self.listing_delay = timedelta(seconds=5)
+        self.outage: Refusal | None = None
         self._authorization = "Basic " + _basic(f"{self.account_sid}:{self.auth_token}")
         self._validator = RequestValidator(self.auth_token)
         self._port = 0
@@ -167,7 +175,7 @@ class SmsCatcher(Captures[CapturedSms]):
             return _error(UNAUTHORIZED)
         if request.path_params["account"] != self.account_sid:
             return _error(NOT_FOUND)
-        return None
+        return None if self.outage is None else _error(self.outage)
 
     async def _show_account(self, request: Request) -> Response:
         account = {"sid": self.account_sid, "status": "active", "friendly_name": "Captured SMS"}
@@ -184,7 +192,14 @@ class SmsCatcher(Captures[CapturedSms]):
     async def _list_messages(self, request: Request) -> Response:
         if denial := self._denial(request):
             return denial
-        return JSONResponse(page_of(self.messages, request.query_params, self.account_sid))
+        listed = [message for message in self.messages if self._is_listed(message)]
+        return JSONResponse(page_of(listed, request.query_params, self.account_sid))
+
+    def _is_listed(self, message: CapturedSms) -> bool:
+        is_late = RECIPIENTS.get(message.to, ORDINARY).listed_late
+        return (
+            not is_late or monotonic() >= message.accepted_at + self.listing_delay.total_seconds()
+        )
 
     async def _create_message(self, request: Request) -> Response:
         if denial := self._denial(request):
@@ -201,7 +216,9 @@ class SmsCatcher(Captures[CapturedSms]):
         if fate.captured:
             message = self._capture(form)
             response = JSONResponse(representation(message, self.account_sid), status_code=201)
-            self._deliver(message, fate.reports, form.get("StatusCallback"))
+            delivery = self._deliver(message, fate.reports, form.get("StatusCallback"))
+            if fate.reports_first:
+                await delivery
         match fate.ending:
             case Ending.ANSWERED:
                 pass
@@ -241,10 +258,11 @@ class SmsCatcher(Captures[CapturedSms]):
 
     def _deliver(
         self, message: CapturedSms, reports: tuple[Report, ...], callback: str | None
-    ) -> None:
+    ) -> asyncio.Task[None]:
         delivery = asyncio.create_task(self._report(message.sid, reports, callback))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._deliveries.discard)
+        return delivery
 
     async def _report(self, sid: str, reports: tuple[Report, ...], callback: str | None) -> None:
         for report in reports:

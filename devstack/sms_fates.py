@@ -20,6 +20,7 @@ Answers at once (``To``; nothing is captured unless the table says so):
 | +15005550022   | none |       | cuts the connection, nothing captured                       |
 | +15005550023   | none |       | captured, then cuts the connection without answering        |
 | +15005550024   | 201  |       | captured, answers after ``slowness`` (2 s)                  |
+| +15005550025   | none |       | captured, cuts the connection; listed after `listing_delay` |
 
 Delivery that fails later (accepted with 201; told by status callback and by a GET):
 
@@ -34,6 +35,7 @@ Delivery that fails later (accepted with 201; told by status callback and by a G
 | +15005553008   | undelivered | 30008 | unknown error                                    |
 | +15005553010   | delivered   |       | every callback comes twice                       |
 | +15005553011   | delivered   |       | ``delivered`` is told before ``sent``            |
+| +15005553012   | delivered   |       | every callback comes before the API's answer     |
 
 Senders (``From``), as Twilio's test credentials have them:
 
@@ -44,7 +46,8 @@ Senders (``From``), as Twilio's test credentials have them:
 | +15005550007   | 400  | 21606 | not a number of this account      |
 | +15005550008   | 400  | 21611 | its queue is full                 |
 
-Every other number is accepted, and delivered. Twilio's test numbers:
+Every other number is accepted, and delivered; ``SmsCatcher.outage`` refuses them all, while it
+is set. Twilio's test numbers:
 https://www.twilio.com/docs/iam/test-credentials; codes: https://www.twilio.com/docs/api/errors.
 """
 
@@ -98,6 +101,8 @@ class Fate:
     captured: bool = True
     ending: Ending = Ending.ANSWERED
     reports: tuple[Report, ...] = (SENT, DELIVERED)
+    reports_first: bool = False
+    listed_late: bool = False
 
 
 def _undelivered(code: int) -> Fate:
@@ -132,6 +137,7 @@ RECIPIENTS: Mapping[str, Fate] = {
     "+15005550022": Fate(captured=False, ending=Ending.CUT),
     "+15005550023": Fate(ending=Ending.CUT),
     "+15005550024": Fate(ending=Ending.ANSWERED_LATE),
+    "+15005550025": Fate(ending=Ending.CUT, listed_late=True),
     "+15005553000": Fate(reports=()),
     "+15005553001": Fate(reports=(Report("failed", 30001),)),
     "+15005553003": _undelivered(30003),
@@ -141,6 +147,7 @@ RECIPIENTS: Mapping[str, Fate] = {
     "+15005553008": _undelivered(30008),
     "+15005553010": Fate(reports=(SENT, SENT, DELIVERED, DELIVERED)),
     "+15005553011": Fate(reports=(DELIVERED, SENT)),
+    "+15005553012": Fate(reports_first=True),
 }
 SENDERS: Mapping[str, Refusal] = {
     "+15005550001": Refusal(400, 21212, "Invalid 'From' Phone Number"),

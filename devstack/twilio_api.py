@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,10 @@ API_VERSION = "2010-04-01"
 ACCOUNTS_PATH = f"/{API_VERSION}/Accounts"
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 MAX_BODY_CHARACTERS = 1600
+SEGMENT_PRICE = Decimal("0.00790")
+# What Twilio has not passed on has no date of sending, and is never found by one.
+_NOT_SENT_YET = frozenset({"accepted", "queued"})
+_UNPAID = _NOT_SENT_YET | {"failed"}
 
 
 class CapturedSms(BaseModel):
@@ -64,13 +69,14 @@ def missing_parameter(form: Mapping[str, str]) -> Refusal | None:
 def representation(message: CapturedSms, account_sid: str) -> dict[str, Any]:
     """The JSON of a message, with every field Twilio has."""
     created = format_datetime(message.received_at)
+    price = None if message.status in _UNPAID else str(-SEGMENT_PRICE * message.segments)
     uri = f"{ACCOUNTS_PATH}/{account_sid}/Messages/{message.sid}"
     return {
         "account_sid": account_sid,
         "api_version": API_VERSION,
         "body": message.body,
         "date_created": created,
-        "date_sent": None if message.status in {"accepted", "queued"} else created,
+        "date_sent": created if _is_sent(message) else None,
         "date_updated": created,
         "direction": "outbound-api",
         "error_code": message.error_code,
@@ -80,7 +86,7 @@ def representation(message: CapturedSms, account_sid: str) -> dict[str, Any]:
         "num_media": "0",
         # A messaging service has not chosen a sender yet, nor how to cut the words.
         "num_segments": "0" if message.status == "accepted" else str(message.segments),
-        "price": None,
+        "price": price,
         "price_unit": "USD",
         "sid": message.sid,
         "status": message.status,
@@ -97,24 +103,27 @@ def page_of(
     """One page of a listing, the newest first; *query* is the request's.
 
     ``To`` and ``From`` are compared exactly, ``DateSent`` by day or, with ``<`` or ``>`` in its
-    name, inclusively by day or instant.
+    name (or ``<=``, ``>=``), inclusively by day or instant. What is not sent yet has no such
+    date. ``PageToken`` names the last message of the page before, so that what arrives
+    meanwhile moves nothing.
     """
     found = [message for message in reversed(messages) if _is_asked_for(message, query)]
-    size = min(int(query.get("PageSize", DEFAULT_PAGE_SIZE)), MAX_PAGE_SIZE)
+    size = max(1, min(int(query.get("PageSize", DEFAULT_PAGE_SIZE)), MAX_PAGE_SIZE))
     page = int(query.get("Page", 0))
-    start = page * size
+    start = _start(found, query.get("PageToken"), page * size)
     records = found[start : start + size]
     more = start + size < len(found)
 
-    def uri(number: int) -> str:
-        parameters = {**query, "PageSize": size, "Page": number}
+    def uri(number: int, **token: str) -> str:
+        asked = {name: value for name, value in query.items() if name != "PageToken"}
+        parameters = {**asked, "PageSize": size, "Page": number, **token}
         return f"{ACCOUNTS_PATH}/{account_sid}/Messages.json?{urlencode(parameters)}"
 
     return {
         "end": start + max(len(records) - 1, 0),
         "first_page_uri": uri(0),
         "messages": [representation(message, account_sid) for message in records],
-        "next_page_uri": uri(page + 1) if more else None,
+        "next_page_uri": uri(page + 1, PageToken="PA" + records[-1].sid) if more else None,
         "page": page,
         "page_size": size,
         "previous_page_uri": uri(page - 1) if page > 0 else None,
@@ -123,14 +132,30 @@ def page_of(
     }
 
 
+def _start(found: Sequence[CapturedSms], token: str | None, position: int) -> int:
+    if token is not None:
+        for index, message in enumerate(found):
+            if token == "PA" + message.sid:
+                return index + 1
+    return position
+
+
 def _is_asked_for(message: CapturedSms, query: Mapping[str, str]) -> bool:
+    asked = query.get("DateSent")
+    before = query.get("DateSent<") or query.get("DateSent<=")
+    after = query.get("DateSent>") or query.get("DateSent>=")
     return (
         query.get("To", message.to) == message.to
         and query.get("From", message.from_) == message.from_
-        and _is_on_day(message, query.get("DateSent"))
-        and _order(message, query.get("DateSent<")) <= 0
-        and _order(message, query.get("DateSent>")) >= 0
+        and (_is_sent(message) or not (asked or before or after))
+        and _is_on_day(message, asked)
+        and _order(message, before) <= 0
+        and _order(message, after) >= 0
     )
+
+
+def _is_sent(message: CapturedSms) -> bool:
+    return message.status not in _NOT_SENT_YET
 
 
 def _is_on_day(message: CapturedSms, day: str | None) -> bool:
