@@ -15,6 +15,17 @@ from fixlify.channels.protocol import OutgoingEmail
 from fixlify.domain.errors import RecipientError, TransportError
 
 
+class _OneLine(str):
+    """A header's value that is written as it is; folded or encoded, a link leads nowhere."""
+
+    __slots__ = ()
+    name = "List-Unsubscribe"
+
+    def fold(self, *, policy: EmailPolicy) -> str:
+        """Return the header's line."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
 class _PlainHeaders(EmailPolicy):
     """The standard policy, without parsing and folding what is already fit to send.
 
@@ -22,6 +33,8 @@ class _PlainHeaders(EmailPolicy):
     """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        if isinstance(value, _OneLine):
+            return name, value
         is_fit = isinstance(value, str) and value.isascii() and value.isprintable()
         if is_fit and len(name) + len(": ") + len(value) <= 78:
             return name, value
@@ -46,6 +59,8 @@ _ENCODING = _ASCII.header_factory("Content-Transfer-Encoding", "quoted-printable
 
 # Unquoted, without comments, names or routes, as ``email_address`` returns it.
 _BARE_ADDRESS = re.compile(r"""[^\s\x00-\x1f\x7f()<>\[\],;:"\\@]+@[^\s\x00-\x1f\x7f()<>,;"\\@]+""")
+# RFC 5322 allows 998 characters a line; nothing in it may end the brackets or the line.
+_LINK = re.compile(r"https?://[!-;=?-~]{1,900}")
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -56,7 +71,8 @@ def write_message(message: OutgoingEmail) -> bytes:
     address is left out.
 
     Raises:
-        TransportError: The sender is not an address; temporary, since it is a setting.
+        TransportError: The sender is not an address, or the link to unsubscribe not a link;
+            temporary, since both come from settings.
         RecipientError: The recipient is not an address.
     """
     if not _BARE_ADDRESS.fullmatch(message.sender):
@@ -78,6 +94,10 @@ def write_message(message: OutgoingEmail) -> bytes:
         letter["Reply-To"] = reply_to
     # Out-of-office programs answer people, not this: RFC 3834.
     letter["Auto-Submitted"] = "auto-generated"
+    if message.unsubscribe_url is not None:
+        # RFC 8058: what a mail program posts to that address when its reader has had enough.
+        letter["List-Unsubscribe"] = _link(message.unsubscribe_url)
+        letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letter["X-Fixlify-Message-Id"] = str(message.message_id)
     letter["MIME-Version"] = "1.0"
     if message.html is None:
@@ -99,6 +119,14 @@ def message_id_header(message: OutgoingEmail) -> str:
 def needs_utf8(message: OutgoingEmail) -> bool:
     """Whether an address has other letters than ASCII, which only some servers take."""
     return not (message.to.isascii() and message.sender.isascii())
+
+
+def _link(url: str) -> _OneLine:
+    if not _LINK.fullmatch(url):
+        raise TransportError(
+            "the link to unsubscribe is not a link; check FIXLIFY_PUBLIC_URL", permanent=False
+        )
+    return _OneLine(f"<{url}>")
 
 
 def _fill(part: EmailMessage, content_type: Any, text: str) -> None:
