@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from fixlify.channels.sms.codes import NUMBER_SETTING
 from fixlify.domain.errors import ConfigurationError
 
 
@@ -19,6 +20,7 @@ class TwilioAccount:
         from_number: E.164, or an alphanumeric sender where the country allows one.
         messaging_service_sid: ``MG…``.
         base_url: where the API is, for a stand-in; None is Twilio.
+        number_setting: the variable that the number comes from, for errors to name.
     """
 
     account_sid: str
@@ -26,6 +28,7 @@ class TwilioAccount:
     from_number: str | None = None
     messaging_service_sid: str | None = None
     base_url: str | None = None
+    number_setting: str = NUMBER_SETTING
 
     def __post_init__(self) -> None:
         """Refuse an account that could never send.

@@ -39,14 +39,18 @@ _logger = logging.getLogger(__name__)
 class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]
     """The SDK's way out; lives as long as its channel, and keeps connections open."""
 
-    def __init__(self, *, trust_environment: bool, answer_patience: timedelta) -> None:
+    def __init__(
+        self, *, trust_environment: bool, answer_patience: timedelta, number_setting: str
+    ) -> None:
         """Describe the client; nothing is connected yet.
 
         Args:
             trust_environment: whether ``HTTPS_PROXY`` and its kin count.
             answer_patience: how long Twilio may take to answer.
+            number_setting: the variable that our number comes from.
         """
         super().__init__(_logger, True)
+        self._number_setting = number_setting
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(
                 answer_patience.total_seconds(),
@@ -95,7 +99,11 @@ class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]
                 "look for it there"
             ) from error
         if not answer.is_success:
-            raise refusal(answer.status_code, answer.text, answer.headers)
+            refused = refusal(answer.status_code, answer.text, answer.headers, self._number_setting)
+            if method == "GET" and isinstance(refused, OutcomeUnknownError):
+                # Nothing was handed over.
+                raise TransportError("Twilio does not answer", permanent=False)
+            raise refused
         return Response(answer.status_code, answer.text, answer.headers)
 
     async def aclose(self) -> None:
