@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from fixlify.channels import (
@@ -11,7 +13,8 @@ from fixlify.channels import (
     OutgoingSms,
     SmsChannel,
 )
-from fixlify.channels.email import SmtpChannel, SmtpServer
+from fixlify.channels.email import Patience, SmtpChannel, SmtpServer
+from fixlify.channels.failover import FailoverEmail, FailoverSms
 from fixlify.channels.sms import TwilioAccount, TwilioChannel
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain.errors import TransportError
@@ -22,6 +25,9 @@ _NO_SMS: Final = (
     "SMS is not configured; set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM_NUMBER "
     "(or TWILIO_MESSAGING_SERVICE_SID) and restart the worker"
 )
+
+# Of two servers each must be asked within one attempt's time.
+_PATIENCE_WITH_TWO: Final = Patience(before=timedelta(seconds=8))
 
 
 class NotConfigured:
@@ -37,6 +43,12 @@ class NotConfigured:
         """Raise; nothing is ever simulated."""
         raise TransportError(self._missing, permanent=False)
 
+    async def find_sent(
+        self, message: OutgoingSms, *, since: datetime, known: frozenset[str]
+    ) -> Accepted | None:
+        """Raise; there is no list to look into."""
+        raise TransportError(self._missing, permanent=False)
+
     async def check(self) -> None:
         """Raise, for ``doctor``."""
         raise TransportError(self._missing, permanent=False)
@@ -46,25 +58,49 @@ class NotConfigured:
 
 
 def email_channel(settings: Settings) -> EmailChannel:
-    """Return the mail server of *settings*."""
+    """Return the mail server of *settings*, or both of them as one.
+
+    Raises:
+        ConfigurationError: Naming the variable that makes no sense.
+    """
     if settings.smtp_url is None:
         return NotConfigured(_NO_EMAIL)
-    return SmtpChannel(SmtpServer.from_url(settings.smtp_url.get_secret_value()))
+    first = SmtpServer.from_url(settings.smtp_url.get_secret_value())
+    if settings.smtp_fallback_url is None:
+        return SmtpChannel(first)
+    second = SmtpServer.from_url(
+        settings.smtp_fallback_url.get_secret_value(), "FIXLIFY_SMTP_FALLBACK_URL"
+    )
+    return FailoverEmail(
+        SmtpChannel(first, patience=_PATIENCE_WITH_TWO),
+        SmtpChannel(second, patience=_PATIENCE_WITH_TWO),
+    )
 
 
 def sms_channel(settings: Settings) -> SmsChannel:
-    """Return the Twilio account of *settings*."""
+    """Return the Twilio account of *settings*, with a second number where there is one.
+
+    Raises:
+        ConfigurationError: Naming the variable that makes no sense.
+    """
     if not settings.sends_sms or settings.twilio_auth_token is None:
         return NotConfigured(_NO_SMS)
-    return TwilioChannel(
-        TwilioAccount(
-            account_sid=settings.twilio_account_sid or "",
-            auth_token=settings.twilio_auth_token,
-            from_number=settings.twilio_from_number,
-            messaging_service_sid=settings.twilio_messaging_service_sid,
-            base_url=settings.twilio_base_url,
-        )
+    first = TwilioAccount(
+        account_sid=settings.twilio_account_sid or "",
+        auth_token=settings.twilio_auth_token,
+        from_number=settings.twilio_from_number,
+        messaging_service_sid=settings.twilio_messaging_service_sid,
+        base_url=settings.twilio_base_url,
     )
+    if settings.twilio_fallback_from_number is None:
+        return TwilioChannel(first)
+    second = replace(
+        first,
+        from_number=settings.twilio_fallback_from_number,
+        messaging_service_sid=None,
+        number_setting="TWILIO_FALLBACK_FROM_NUMBER",
+    )
+    return FailoverSms(TwilioChannel(first), TwilioChannel(second))
 
 
 def webhook_channel(settings: Settings) -> WebhookChannel:

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 
 from fixlify.domain.failures import FailureKind
 
-FOR_GOOD: Final = FailureKind.PERMANENT
-FOR_NOW: Final = FailureKind.TEMPORARY
-SLOWER: Final = FailureKind.THROTTLED
-OPTED_OUT: Final = FailureKind.OPTED_OUT
-LANDLINE: Final = FailureKind.LANDLINE
+FOR_GOOD: Final[FailureKind] = FailureKind.PERMANENT
+FOR_NOW: Final[FailureKind] = FailureKind.TEMPORARY
+SLOWER: Final[FailureKind] = FailureKind.THROTTLED
+OPTED_OUT: Final[FailureKind] = FailureKind.OPTED_OUT
+LANDLINE: Final[FailureKind] = FailureKind.LANDLINE
 
 _WORTH_ANOTHER_ATTEMPT: Final = frozenset({FOR_NOW, SLOWER})
 

@@ -71,7 +71,8 @@ class SmtpChannel:
     async def send(self, message: OutgoingEmail) -> Accepted:
         """Hand *message* over, once; a second call sends a second email.
 
-        ``provider_id`` is the Message-ID, ``detail`` the server's answer.
+        ``provider_id`` is the Message-ID, the same whichever server it leaves by; ``detail`` is
+        the server's answer, ``sender`` the server.
 
         Raises:
             TransportError: The server does not have it: refused, or never reached.
@@ -85,6 +86,7 @@ class SmtpChannel:
             provider="smtp",
             provider_id=message_id_header(message),
             detail=" ".join(answer.split())[:200],
+            sender=str(self._server),
         )
 
     async def check(self) -> None:

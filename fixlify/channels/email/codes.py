@@ -146,13 +146,12 @@ def refused_before_the_recipient(code: int, text: str, doing: str) -> TransportE
     they wait, visibly, until somebody repairs it. Only size is the message's own.
     """
     error = refusal(code, text)
-    kind = error.kind if error.kind is SLOWER else FOR_NOW
-    if (error.code or "").rpartition(" ")[2] in _TOO_LARGE:
-        kind = FOR_GOOD
+    is_too_large = (error.code or "").rpartition(" ")[2] in _TOO_LARGE
+    ours = SLOWER if error.kind is SLOWER else FOR_NOW
     return TransportError(
         f"{doing}: {error}",
-        permanent=kind is FOR_GOOD,
-        kind=kind,
+        permanent=is_too_large,
+        kind=FOR_GOOD if is_too_large else ours,
         code=error.code,
         retry_after=error.retry_after,
     )
@@ -164,8 +163,8 @@ def is_of_the_mailbox(code: str | None) -> bool:
 
 
 def _meaning(code: int, enhanced: str | None, text: str) -> Meaning:
-    if enhanced in MEANINGS:
-        return MEANINGS[enhanced]
+    if (precise := MEANINGS.get(enhanced or "")) is not None:
+        return precise
     if code < 500 and _ASKS_FOR_LESS.search(text):
         return _TOO_MUCH
     return MEANINGS.get(str(code), _REFUSES if code >= 500 else _IS_BUSY)

@@ -66,7 +66,7 @@ class SmtpConnection:
         )
         connection = cls(smtp)
         try:
-            with _failures(f"cannot use the mail server at {server}; check FIXLIFY_SMTP_URL"):
+            with _failures(f"cannot use the mail server at {server}; check {server.setting}"):
                 await smtp.connect()
                 await connection._introduce_ourselves()
         except BaseException:

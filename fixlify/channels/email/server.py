@@ -1,4 +1,4 @@
-"""Where the mail server is, and how to log in: ``FIXLIFY_SMTP_URL`` in parts."""
+"""Where a mail server is, and how to log in: ``FIXLIFY_SMTP_URL`` in parts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from fixlify.domain.errors import ConfigurationError
 
+SETTING = "FIXLIFY_SMTP_URL"
 _FORM = "smtp://user:password@host:587?starttls=require, or smtps://user:password@host"
 _PORTS = {"smtp": 587, "smtps": 465}
 
@@ -27,7 +28,10 @@ class StartTls(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """One mail server. ``implicit_tls`` is ``smtps``: encrypted from the first byte."""
+    """One mail server. ``implicit_tls`` is ``smtps``: encrypted from the first byte.
+
+    ``setting`` is the variable that it comes from, for errors to name.
+    """
 
     host: str
     port: int
@@ -35,9 +39,10 @@ class SmtpServer:
     password: SecretStr | None = None
     implicit_tls: bool = False
     starttls: StartTls = StartTls.AUTO
+    setting: str = SETTING
 
     @classmethod
-    def from_url(cls, url: str) -> SmtpServer:
+    def from_url(cls, url: str, setting: str = SETTING) -> SmtpServer:
         """Return the server that *url* describes.
 
         Special characters in user and password are percent-encoded. Without ``starttls``
@@ -45,18 +50,18 @@ class SmtpServer:
         this machine, encryption is used where it is offered.
 
         Raises:
-            ConfigurationError: Naming FIXLIFY_SMTP_URL and what is wrong, without the password.
+            ConfigurationError: Naming *setting* and what is wrong, without the password.
         """
-        parts, port = _split(url)
+        parts, port = _split(url, setting)
         if parts.scheme not in _PORTS:
-            raise _wrong("begins with neither smtp:// nor smtps://")
+            raise _wrong(setting, "begins with neither smtp:// nor smtps://")
         if not parts.hostname:
-            raise _wrong("has no host")
+            raise _wrong(setting, "has no host")
         if parts.path not in ("", "/") or parts.fragment:
             # A password with a bare '/', '?' or '#' ends up here.
-            raise _wrong("goes on after the host; percent-encode special characters")
+            raise _wrong(setting, "goes on after the host; percent-encode special characters")
         if (parts.username is None) != (parts.password is None):
-            raise _wrong("has a user without a password, or the reverse")
+            raise _wrong(setting, "has a user without a password, or the reverse")
         host, implicit_tls = parts.hostname, parts.scheme == "smtps"
         has_login = parts.password is not None
         safest = StartTls.REQUIRE if has_login and not _is_this_machine(host) else StartTls.AUTO
@@ -66,30 +71,31 @@ class SmtpServer:
             username=None if parts.username is None else unquote(parts.username),
             password=None if parts.password is None else SecretStr(unquote(parts.password)),
             implicit_tls=implicit_tls,
-            starttls=StartTls.NEVER if implicit_tls else _starttls(parts.query, safest),
+            starttls=StartTls.NEVER if implicit_tls else _starttls(parts.query, safest, setting),
+            setting=setting,
         )
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
-def _split(url: str) -> tuple[SplitResult, int | None]:
+def _split(url: str, setting: str) -> tuple[SplitResult, int | None]:
     try:
         parts = urlsplit(url.strip())
         return parts, parts.port
     except ValueError:
         # Its words may quote the password.
-        raise _wrong("is not a URL with a numeric port") from None
+        raise _wrong(setting, "is not a URL with a numeric port") from None
 
 
-def _starttls(query: str, default: StartTls) -> StartTls:
+def _starttls(query: str, default: StartTls, setting: str) -> StartTls:
     options = parse_qsl(query, keep_blank_values=True)
     if any(name != "starttls" for name, _ in options) or len(options) > 1:
-        raise _wrong("takes no option but starttls")
+        raise _wrong(setting, "takes no option but starttls")
     try:
         return StartTls(options[0][1]) if options else default
     except ValueError:
-        raise _wrong("takes starttls=auto, require or never") from None
+        raise _wrong(setting, "takes starttls=auto, require or never") from None
 
 
 def _is_this_machine(host: str) -> bool:
@@ -99,5 +105,5 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _wrong(what: str) -> ConfigurationError:
-    return ConfigurationError(f"FIXLIFY_SMTP_URL {what}; write it as {_FORM}")
+def _wrong(setting: str, what: str) -> ConfigurationError:
+    return ConfigurationError(f"{setting} {what}; write it as {_FORM}")
