@@ -49,8 +49,9 @@ _ACCEPT: Final = text("""
     SET status = CASE WHEN status IN ('sending', 'unknown') THEN 'sent' ELSE status END,
         reason = CASE WHEN status IN ('sending', 'unknown') THEN :reason ELSE reason END,
         error_code = CASE WHEN status IN ('sending', 'unknown') THEN NULL ELSE error_code END,
-        provider = :provider, provider_id = :provider_id, sender = :sender,
-        segments = coalesce(:segments, segments), price = coalesce(:price, price),
+        provider = :provider, provider_id = coalesce(provider_id, :provider_id),
+        sender = coalesce(:sender, sender), segments = coalesce(:segments, segments),
+        price = coalesce(:price, price),
         price_currency = coalesce(:price_currency, price_currency),
         held_until = NULL, sent_at = coalesce(sent_at, clock_timestamp())
     WHERE id = :id AND organization_id = :organization_id
