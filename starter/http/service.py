@@ -20,6 +20,7 @@ from fixlify.storage.api_requests import forget_responses
 from fixlify.storage.database import Database, Role
 from starter.http.app import ROOT, build_app
 from starter.http.connections import ImpatientProtocol
+from starter.http.twilio import twilio_caller, twilio_router
 from starter.intake import RESPONSES_KEPT
 from starter.stopping import until_stopped
 
@@ -57,7 +58,11 @@ async def serve_http(
     )
     server = _Server(
         uvicorn.Config(
-            build_app(database, settings.api_rate),
+            build_app(
+                database,
+                settings.api_rate,
+                routers=[twilio_router(database, twilio_caller(settings), settings.api_rate)],
+            ),
             http=ImpatientProtocol,
             ws="none",
             lifespan="off",
