@@ -221,12 +221,12 @@ async def _heed(connection: AsyncConnection, addressee: Addressee, at: datetime)
     """
     if await was_said(connection, addressee, COMPLAINT):
         return False
+    about = (connection, addressee.organization_id)
     clients = await clients_of(connection, addressee)
-    for client_id in clients:
+    for each in clients:
         await opt_out(
-            connection,
-            addressee.organization_id,
-            client_id,
+            *about,
+            each,
             Channel.EMAIL,
             message_class=MessageClass.MARKETING,
             source=COMPLAINT,
@@ -234,22 +234,19 @@ async def _heed(connection: AsyncConnection, addressee: Addressee, at: datetime)
         )
     if not clients:
         await suppress(
-            connection,
-            addressee.organization_id,
+            *about,
             Channel.EMAIL,
             addressee.address,
             reason="called it spam",
             source=COMPLAINT,
             at=at,
         )
-    people: list[UUID | None] = [*clients]
-    for client_id in people or [None]:
+    for client_id in clients or (None,):
         await record_consent(
-            connection,
-            addressee.organization_id,
+            *about,
             client_id=client_id,
             channel=Channel.EMAIL,
-            message_class=None if client_id is None else MessageClass.MARKETING,
+            message_class=MessageClass.MARKETING if clients else None,
             address=addressee.address,
             wants=False,
             source=COMPLAINT,

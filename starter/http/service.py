@@ -19,8 +19,10 @@ from fixlify.settings import Settings
 from fixlify.storage.api_requests import forget_responses
 from fixlify.storage.database import Database, Role
 from starter.http.app import ROOT, build_app
+from starter.http.bounces import bounce_router
 from starter.http.connections import ImpatientProtocol
 from starter.http.twilio import twilio_caller, twilio_router
+from starter.http.unsubscribe import unsubscribe_router
 from starter.intake import RESPONSES_KEPT
 from starter.stopping import until_stopped
 
@@ -61,7 +63,11 @@ async def serve_http(
             build_app(
                 database,
                 settings.api_rate,
-                routers=[twilio_router(database, twilio_caller(settings), settings.api_rate)],
+                routers=[
+                    twilio_router(database, twilio_caller(settings), settings.api_rate),
+                    bounce_router(database, settings.callback_token, settings.api_rate),
+                    unsubscribe_router(database, settings.link_secret, settings.api_rate),
+                ],
             ),
             http=ImpatientProtocol,
             ws="none",
