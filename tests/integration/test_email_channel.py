@@ -21,6 +21,7 @@ from fixlify.channels import OutgoingEmail
 from fixlify.channels.email import SmtpChannel, SmtpServer
 from fixlify.channels.email.channel import Patience
 from fixlify.domain.errors import OutcomeUnknownError, RecipientError, TransportError
+from fixlify.domain.failures import FailureKind
 from tests.integration.scripted_smtp import Line, scripted_smtp
 
 # The server without encryption is there to prove that no password is sent to it.
@@ -70,6 +71,7 @@ async def test_an_email_arrives_as_it_was_written(channel: SmtpChannel, mail: Ma
     assert accepted.provider == "smtp"
     assert accepted.provider_id == letter["Message-ID"]
     assert accepted.detail == "2.0.0 Accepted as message 1"
+    assert accepted.sender == f"127.0.0.1:{mail.port}"
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,27 @@ async def test_nonsense_after_the_last_byte_leaves_the_outcome_unknown() -> None
     async with scripted_smtp(script) as (url, _), channel_to(url) as channel:
         with pytest.raises(OutcomeUnknownError):
             await channel.send(outgoing())
+
+
+async def test_an_answer_after_our_patience_leaves_the_outcome_unknown(mail: MailCatcher) -> None:
+    mail.slowness = timedelta(seconds=2)
+    async with channel_to(mail.url, patience=IMPATIENT) as channel:
+        with pytest.raises(OutcomeUnknownError, match="did not answer"):
+            await channel.send(outgoing("slow@example.com"))
+    assert len(mail.messages) == 1
+
+
+async def test_a_server_that_says_how_long_to_wait_is_heard() -> None:
+    async def script(line: Line) -> None:
+        await line.say(b"220 hello")
+        await line.until(b"RCPT")
+        await line.say(b"451 4.7.1 Greylisted, try again in 300 seconds")
+
+    async with scripted_smtp(script) as (url, _), channel_to(url) as channel:
+        with pytest.raises(TransportError) as caught:
+            await channel.send(outgoing())
+    assert caught.value.kind is FailureKind.THROTTLED
+    assert caught.value.retry_after == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("command", [b"EHLO", b"MAIL", b"RCPT", b"DATA"])

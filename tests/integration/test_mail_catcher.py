@@ -114,6 +114,25 @@ async def test_greylisting_refuses_each_address_once(catcher: MailCatcher) -> No
     assert catcher.messages == []
 
 
+async def test_an_address_can_be_refused_as_often_as_it_says(catcher: MailCatcher) -> None:
+    for _ in range(3):
+        with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as refused:
+            await send(catcher, "3-times-450@example.com")
+        assert refused.value.recipients[0].code == 450
+    await send(catcher, "3-times-450@example.com")
+    assert len(catcher.messages) == 1
+
+
+async def test_an_outage_refuses_everybody_until_it_ends(catcher: MailCatcher) -> None:
+    catcher.outage = 421
+    with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as refused:
+        await send(catcher, "ann@example.com")
+    assert refused.value.recipients[0].code == 421
+    catcher.outage = None
+    await send(catcher, "ann@example.com")
+    assert len(catcher.messages) == 1
+
+
 async def test_a_message_can_be_refused_after_its_data(catcher: MailCatcher) -> None:
     with pytest.raises(aiosmtplib.SMTPDataError) as refused:
         await send(catcher, "data-554@example.com")

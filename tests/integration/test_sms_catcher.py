@@ -16,7 +16,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
+from twilio.base.exceptions import (  # type: ignore[import-untyped]
+    TwilioException,
+    TwilioRestException,
+)
 from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
@@ -273,6 +276,8 @@ async def test_the_sdk_lists_by_recipient_sender_and_day(catcher: SmsCatcher) ->
     today = datetime.now(UTC)
     tomorrow = today + timedelta(days=1)
 
+    await catcher.deliveries_end()
+
     async def listed(**query: Any) -> list[str]:
         messages = await asyncio.to_thread(client_of(catcher).messages.list, **query)
         return [message.to for message in messages]
@@ -285,6 +290,96 @@ async def test_the_sdk_lists_by_recipient_sender_and_day(catcher: SmsCatcher) ->
     assert await listed(date_sent_after=tomorrow) == []
     assert await listed(date_sent_before=tomorrow, to=ANN) == [ANN]
     assert await listed(date_sent_before=today - timedelta(days=1)) == []
+
+
+async def get(catcher: SmsCatcher, address: str) -> Any:
+    async with httpx2.AsyncClient(
+        auth=(catcher.account_sid, catcher.auth_token), base_url=catcher.base_url, trust_env=False
+    ) as http:
+        return (await http.get(address)).raise_for_status().json()
+
+
+async def test_what_is_queued_has_no_date_of_sending_and_is_not_found_by_one(
+    catcher: SmsCatcher,
+) -> None:
+    await send(catcher, "+15005553000")
+    queued = await asyncio.to_thread(client_of(catcher).messages.list)
+    assert [message.date_sent for message in queued] == [None]
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    by_date = await asyncio.to_thread(
+        client_of(catcher).messages.list, date_sent_after=yesterday, to="+15005553000"
+    )
+    assert by_date == []
+
+
+@pytest.mark.parametrize(
+    ("query", "is_found"),
+    [
+        ("DateSent%3E=2026-01-01", True),
+        ("DateSent>=2026-01-01", True),
+        ("DateSent%3E%3D=2026-01-01", True),
+        ("DateSent%3C=2026-01-01", False),
+        ("DateSent%3C%3D=2026-01-01", False),
+        ("DateSent%3E%3D=2999-01-01", False),
+    ],
+)
+async def test_a_range_of_days_may_be_spelled_with_or_without_its_equals_sign(
+    catcher: SmsCatcher, query: str, is_found: bool
+) -> None:
+    await send(catcher)
+    await catcher.deliveries_end()
+    page = await get(catcher, f"/2010-04-01/Accounts/{catcher.account_sid}/Messages.json?{query}")
+    assert len(page["messages"]) == is_found
+
+
+async def test_a_page_begins_where_the_last_one_ended_whatever_arrives(
+    catcher: SmsCatcher,
+) -> None:
+    for number in range(4):
+        await send(catcher, body=f"message {number}")
+    path = f"/2010-04-01/Accounts/{catcher.account_sid}/Messages.json?PageSize=2"
+    first = await get(catcher, path)
+    await send(catcher, body="a new one")
+    second = await get(catcher, first["next_page_uri"])
+    bodies = [message["body"] for page in (first, second) for message in page["messages"]]
+    assert bodies == [f"message {number}" for number in (3, 2, 1, 0)]
+    assert second["next_page_uri"] is None
+
+
+async def test_a_message_costs_something_once_it_is_sent(catcher: SmsCatcher) -> None:
+    sent = await send(catcher, body="x" * 400)
+    assert sent.price is None
+    await catcher.deliveries_end()
+    fetched = await asyncio.to_thread(client_of(catcher).messages(sent.sid).fetch)
+    assert (fetched.price, fetched.price_unit) == ("-0.02370", "USD")
+
+
+async def test_a_number_is_listed_late(catcher: SmsCatcher) -> None:
+    with pytest.raises(requests.exceptions.ConnectionError):
+        await send(catcher, "+15005550025")
+    assert await asyncio.to_thread(client_of(catcher).messages.list) == []
+    catcher.listing_delay = timedelta(0)
+    assert len(await asyncio.to_thread(client_of(catcher).messages.list)) == 1
+
+
+async def test_callbacks_can_come_before_the_answer(
+    catcher: SmsCatcher, endpoint: Endpoint
+) -> None:
+    await send(catcher, "+15005553012", status_callback=endpoint.url)
+    # Nothing was waited for: whoever has the answer has had the callbacks.
+    assert endpoint.statuses == ["sent", "delivered"]
+
+
+async def test_an_outage_refuses_everything_until_it_ends(catcher: SmsCatcher) -> None:
+    catcher.outage = sms_fates.BROKEN
+    with pytest.raises(TwilioRestException) as refused:
+        await send(catcher)
+    assert (refused.value.status, refused.value.code) == (500, 20500)
+    with pytest.raises(TwilioException, match="20500"):
+        await asyncio.to_thread(client_of(catcher).messages.list)
+    catcher.outage = None
+    await send(catcher)
+    assert len(catcher.messages) == 1
 
 
 async def test_the_account_can_be_looked_up(catcher: SmsCatcher) -> None:

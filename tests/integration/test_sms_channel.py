@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import pytest
@@ -94,6 +95,7 @@ async def test_a_text_message_arrives_as_it_was_written(
     assert accepted.provider_id == captured.sid
     assert accepted.detail == "queued"
     assert accepted.segments == captured.segments
+    assert (accepted.sender, accepted.price) == (GOOD_SENDER, None)
 
 
 async def test_a_long_message_says_how_many_segments_it_is(channel: TwilioChannel) -> None:
@@ -109,8 +111,32 @@ async def test_a_messaging_service_may_choose_the_number(phone: SmsCatcher) -> N
         messaging_service_sid="MG" + "1" * 32,
     )
     async with channel_of(service) as channel:
-        await channel.send(outgoing())
-    assert phone.messages[0].messaging_service_sid == "MG" + "1" * 32
+        accepted = await channel.send(outgoing())
+    assert phone.messages[0].messaging_service_sid == accepted.sender == "MG" + "1" * 32
+
+
+@pytest.mark.parametrize("url", ["https://example.com/sms/status?message=1", None])
+async def test_twilio_is_told_where_delivery_is_reported(url: str | None) -> None:
+    forms: list[dict[str, str]] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        forms.append(dict(parse_qsl((await reader.read(65_536)).decode())))
+        writer.close()
+
+    async with answering(note) as base_url, channel_of(account(base_url)) as channel:
+        with pytest.raises(OutcomeUnknownError):
+            await channel.send(outgoing(status_callback=url))
+    (form,) = forms
+    assert form["Body"] == "Hi Maria"
+    assert form.get("StatusCallback") == url
+
+
+async def test_an_answer_after_our_patience_leaves_the_outcome_unknown(phone: SmsCatcher) -> None:
+    sender = account(phone.base_url, auth_token=SecretStr(phone.auth_token))
+    async with channel_of(sender, answer_patience=IMPATIENT) as channel:
+        with pytest.raises(OutcomeUnknownError, match="did not answer"):
+            await channel.send(outgoing("+15005550024"))
+    assert len(phone.messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -239,7 +265,7 @@ async def test_checking_never_leaves_anything_unknown(phone: SmsCatcher) -> None
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    for reply in (hang_up, http("200 OK", "no json")):
+    for reply in (hang_up, http("200 OK", "no json"), http("502 Bad Gateway", "<html>")):
         async with answering(reply) as url, channel_of(account(url)) as channel:
             with pytest.raises(TransportError) as caught:
                 await channel.check()

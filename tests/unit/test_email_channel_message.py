@@ -58,6 +58,49 @@ def test_the_headers_say_who_to_whom_and_which() -> None:
     assert letter["Date"].datetime.tzinfo is not None
 
 
+UNSUBSCRIBE = "https://automations.lakeside.example/unsubscribe/" + "a1-_." * 60 + "?v=1&x=%20;y"
+
+
+def test_a_reader_may_unsubscribe_with_one_click() -> None:
+    """RFC 8058: two headers, the link whole and on one line, however long it is."""
+    raw = write_message(outgoing(unsubscribe_url=UNSUBSCRIBE))
+    assert f"\r\nList-Unsubscribe: <{UNSUBSCRIBE}>\r\n".encode() in raw
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw
+    letter = read(unsubscribe_url=UNSUBSCRIBE)
+    assert letter["List-Unsubscribe"] == f"<{UNSUBSCRIBE}>"
+    assert len(letter.get_all("List-Unsubscribe", [])) == 1
+    assert letter["Subject"] == "Thank you"
+
+
+def test_the_link_to_unsubscribe_is_whole_beside_an_address_with_other_letters() -> None:
+    raw = write_message(outgoing(to="añá@example.com", unsubscribe_url=UNSUBSCRIBE))
+    assert f"\r\nList-Unsubscribe: <{UNSUBSCRIBE}>\r\n".encode() in raw
+
+
+def test_where_there_is_nothing_to_unsubscribe_from_no_header_says_so() -> None:
+    raw = write_message(outgoing())
+    assert b"List-Unsubscribe" not in raw
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "unsubscribe",
+        "mailto:office@lakeside.example",
+        "https://a.example/\r\nBcc: everybody@example.com",
+        "https://a.example/>, <https://b.example/",
+        "https://a.example/a b",
+        "https://a.example/é",
+        "https://a.example/" + "x" * 1_000,
+    ],
+)
+def test_what_is_no_link_is_never_written_as_one(url: str) -> None:
+    with pytest.raises(TransportError, match="FIXLIFY_PUBLIC_URL") as caught:
+        write_message(outgoing(unsubscribe_url=url))
+    assert not caught.value.permanent
+
+
 def test_both_texts_are_there_and_the_plain_one_comes_first() -> None:
     letter = read()
     assert letter.get_content_type() == "multipart/alternative"
