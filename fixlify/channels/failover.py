@@ -232,12 +232,18 @@ class FailoverSms(_Failover[OutgoingSms]):
         """Look for *message* in the lists of both; either may have had it.
 
         Raises:
-            TransportError: A list cannot be read now.
+            TransportError: One list cannot be read now, and the other does not have it.
         """
-        for channel in self._searched:
-            found = await channel.find_sent(message, since=since, known=known)
-            if found is not None:
-                return found
+        answers = await asyncio.gather(
+            *(each.find_sent(message, since=since, known=known) for each in self._searched),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, Accepted):
+                return answer
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
         return None
 
 

@@ -26,6 +26,7 @@ from fixlify.channels.failover import (
     PASSED_OVER_FOR,
     SECOND_TRIED_WITHIN,
     FailoverEmail,
+    FailoverSms,
 )
 from fixlify.domain.errors import (
     ConfigurationError,
@@ -321,6 +322,32 @@ async def test_a_text_is_looked_for_whichever_number_it_left_by(phone: SmsCatche
         assert found.sender == SECOND_SENDER
         known = frozenset({found.provider_id})
         assert await channel.find_sent(message, since=began, known=known) is None
+
+
+class FakeList(FakeServer):
+    """A text-message channel that lists what it is told."""
+
+    found: Accepted | None = None
+
+    async def send(self, message: Any, /) -> Accepted:
+        raise NotImplementedError
+
+    async def find_sent(
+        self, message: OutgoingSms, /, *, since: datetime, known: frozenset[str]
+    ) -> Accepted | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.found
+
+
+async def test_a_list_that_cannot_be_read_is_not_taken_for_a_no() -> None:
+    first, second = FakeList("first", failure=out()), FakeList("second")
+    channel = FailoverSms(first, second)
+    with pytest.raises(TransportError, match="it is out"):
+        await channel.find_sent(a_text(), since=datetime.now(UTC), known=frozenset())
+    second.found = Accepted(provider="twilio", provider_id="SM1")
+    found = await channel.find_sent(a_text(), since=datetime.now(UTC), known=frozenset())
+    assert found is second.found
 
 
 async def test_a_server_that_failed_is_passed_over_for_a_while(pair: Pair) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -210,6 +211,27 @@ async def test_silence_after_the_request_leaves_the_outcome_unknown(phone: SmsCa
         await channel.send(outgoing())
     # It has the first one, too: sent again, it would arrive twice.
     assert len(phone.messages) == 2
+
+
+async def test_an_answer_that_only_trickles_in_leaves_the_outcome_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 100000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("fixlify.channels.sms.http._UNTIL_CONNECTED", timedelta(0))
+    async with (
+        answering(trickle) as url,
+        channel_of(account(url), answer_patience=IMPATIENT) as channel,
+        asyncio.timeout(10),
+    ):
+        with pytest.raises(OutcomeUnknownError, match="did not answer"):
+            await channel.send(outgoing())
 
 
 @pytest.mark.parametrize(

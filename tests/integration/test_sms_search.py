@@ -169,10 +169,12 @@ async def test_an_older_message_is_another_one(channel: TwilioChannel, phone: Sm
     assert await channel.find_sent(outgoing(), since=earlier, known=NOBODY)
 
 
-async def test_two_clocks_may_differ(channel: TwilioChannel, phone: SmsCatcher) -> None:
-    now = datetime.now(UTC)
-    phone.messages.append(taken(received_at=now - timedelta(seconds=20)))
-    assert await channel.find_sent(outgoing(), since=now, known=NOBODY)
+async def test_the_list_has_whole_seconds(channel: TwilioChannel, phone: SmsCatcher) -> None:
+    since = datetime(2026, 11, 21, 12, 0, 0, 900_000, tzinfo=UTC)
+    phone.messages.append(taken(received_at=since + timedelta(milliseconds=50)))
+    assert await channel.find_sent(outgoing(), since=since, known=NOBODY)
+    phone.messages[0] = taken(received_at=since - timedelta(seconds=1))
+    assert await channel.find_sent(outgoing(), since=since, known=NOBODY) is None
 
 
 async def test_the_day_of_sending_does_not_matter(

@@ -6,6 +6,7 @@ them Retry-After. This one decides what a failure means where the whole answer i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
@@ -23,6 +24,8 @@ CONNECTIONS = 20
 KEEP_IDLE_FOR = timedelta(seconds=30)
 CONNECT_PATIENCE = timedelta(seconds=5)
 ANSWER_PATIENCE = timedelta(seconds=20)
+# Waiting for a free connection, connecting, encrypting.
+_UNTIL_CONNECTED = 3 * CONNECT_PATIENCE
 
 _NEVER_SENT = (
     httpx2.ConnectError,
@@ -51,6 +54,8 @@ class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]
         """
         super().__init__(_logger, True)
         self._number_setting = number_setting
+        # httpx2 counts from byte to byte; this is for all of an answer, however it trickles in.
+        self._patience = _UNTIL_CONNECTED + answer_patience
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(
                 answer_patience.total_seconds(),
@@ -83,15 +88,16 @@ class TwilioHttp(AsyncHttpClient):  # type: ignore[misc]
             OutcomeUnknownError: Twilio may have it.
         """
         try:
-            answer = await self._client.request(
-                method, uri, params=params, data=data, headers=headers, auth=auth
-            )
+            async with asyncio.timeout(self._patience.total_seconds()):
+                answer = await self._client.request(
+                    method, uri, params=params, data=data, headers=headers, auth=auth
+                )
         except _NEVER_SENT as error:
             raise TransportError(
                 f"cannot reach Twilio ({type(error).__name__}); check the network",
                 permanent=False,
             ) from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, TimeoutError) as error:
             if method == "GET":
                 raise TransportError("Twilio does not answer", permanent=False) from error
             raise OutcomeUnknownError(

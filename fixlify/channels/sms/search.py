@@ -18,8 +18,6 @@ from fixlify.domain.errors import TransportError
 
 PAGE_SIZE: Final = 100
 LOOKED_AT: Final = 1000
-# The list has whole seconds, of Twilio's clock.
-CLOCKS_DIFFER_BY: Final = timedelta(minutes=1)
 # The newest are first, but by when they were sent: Twilio queues for ten hours at most.
 QUEUED_AT_MOST: Final = timedelta(hours=10)
 
@@ -43,14 +41,15 @@ async def find(
     Args:
         listed: messages to its number as the SDK gives them, the newest first.
         message: what was handed over, perhaps.
-        since: when, at the earliest.
+        since: when, at the earliest, by Twilio's clock.
         known: the ``sid`` of messages that are others.
 
     Raises:
         TransportError: The list does not tell.
     """
     found = None
-    earliest, text = since - CLOCKS_DIFFER_BY, comparable(message.body)
+    # The list has whole seconds.
+    earliest, text = since.replace(microsecond=0), comparable(message.body)
     count = 0
     async for each in listed:
         count += 1
