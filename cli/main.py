@@ -37,8 +37,14 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "automations": Entry(
             "cli.automations:automations", "Apply automations, see them, switch them on and off."
         ),
+        "templates": Entry(
+            "cli.templates:templates", "See what messages are made of; import your own."
+        ),
         "executions": Entry(
             "cli.executions:executions", "See what automations did, and what they did not and why."
+        ),
+        "messages": Entry(
+            "cli.messages:messages", "See what became of every message; settle one in doubt."
         ),
         "why": Entry("cli.why:why", "Tell why a client was written to, or was not."),
         "rules": Entry(
@@ -62,6 +68,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "channels": Entry(
             "cli.channels:channels", "See every channel; pause one, or say how fast it may send."
+        ),
+        "email-report": Entry(
+            "cli.email_report:email_report", "Record what a mail that came back says."
         ),
         "stats": Entry("cli.stats:stats", "Show what automations did lately, and what waits now."),
         "stop": Entry("cli.stop:stop", "In an emergency: hold everything, losing nothing."),

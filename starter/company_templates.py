@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.automation import TemplateSource
 from fixlify.rendering import shipped_templates
-from fixlify.rendering.languages import for_company, language
+from fixlify.rendering.languages import alone, for_company
 from fixlify.storage.templates import StoredTemplate, company_locale, load_templates
 
 SHIPPED_LOCALE: Final = "en"
@@ -24,15 +24,16 @@ class CompanyTemplate:
     """What one name stands for in one company.
 
     ``own`` are the languages it stored itself, as they stand; none where the template is
-    shipped. ``source`` is what an automation pins, with the company's own language first;
-    None where no language of it can be read. ``default_locale`` is the language of those for
-    whom there is no other.
+    shipped, or only about to be stored: then ``written`` has its texts. ``source`` is what an
+    automation pins, with the company's own language first; None where no language of it can be
+    read. ``default_locale`` is the language of those for whom there is no other.
     """
 
     name: str
     source: TemplateSource | None
     default_locale: str
     own: tuple[StoredTemplate, ...] = ()
+    written: TemplateSource | None = None
 
     @property
     def version(self) -> int | None:
@@ -47,11 +48,7 @@ class CompanyTemplate:
     @property
     def languages(self) -> tuple[str, ...]:
         """Every locale it is written in, its default first."""
-        if self.own:
-            others = {each.locale for each in self.own}
-        else:
-            others = set(shipped_templates()[self.name].translations)
-        return (self.default_locale, *sorted(others - {self.default_locale}))
+        return tuple(in_languages(self))
 
 
 async def company_templates(
@@ -60,7 +57,9 @@ async def company_templates(
     """Return every template of the organization by name: its own, and the shipped ones."""
     locale = await company_locale(connection, organization_id)
     found = {
-        name: CompanyTemplate(name, for_company(source, SHIPPED_LOCALE, locale), SHIPPED_LOCALE)
+        name: CompanyTemplate(
+            name, for_company(source, SHIPPED_LOCALE, locale), SHIPPED_LOCALE, written=source
+        )
         for name, source in shipped_templates().items()
     }
     own: dict[str, list[StoredTemplate]] = {}
@@ -92,7 +91,25 @@ def _assembled(name: str, languages: Sequence[StoredTemplate], company: str) -> 
     return CompanyTemplate(name, for_company(source, root, company), default.locale, own)
 
 
-def in_languages(source: TemplateSource, default: str) -> Iterator[tuple[str, TemplateSource]]:
-    """Yield the texts of a template by locale, those of its own language first."""
-    yield default, source
-    yield from sorted(source.translations.items(), key=lambda each: (language(each[0]), each[0]))
+def in_languages(template: CompanyTemplate) -> dict[str, TemplateSource]:
+    """Return the texts of a template by locale as they are written, its default first.
+
+    What was edited by hand into something unreadable is left out.
+    """
+    if template.own:
+        texts = {each.locale: each.source for each in template.own if each.source is not None}
+    elif template.written is not None:
+        texts = {template.default_locale: alone(template.written), **template.written.translations}
+    else:
+        texts = {}
+    first = {name: text for name, text in texts.items() if name == template.default_locale}
+    return first | dict(sorted(texts.items()))
+
+
+def as_written(template: CompanyTemplate) -> TemplateSource | None:
+    """Return the whole of a template, its own language in front; None where it is unreadable."""
+    texts = in_languages(template)
+    if template.default_locale not in texts:
+        return None
+    source = texts.pop(template.default_locale)
+    return source.model_copy(update={"translations": texts})

@@ -36,7 +36,7 @@ def for_company(source: TemplateSource, own: str, company: str) -> TemplateSourc
         company: The company's locale.
     """
     own, company = own.replace("-", "_"), company.replace("-", "_")
-    texts = {own: _alone(source), **source.translations}
+    texts = {own: alone(source), **source.translations}
     leading = next(
         (
             locale
@@ -53,5 +53,6 @@ def for_company(source: TemplateSource, own: str, company: str) -> TemplateSourc
     return texts[leading].model_copy(update={"translations": others})
 
 
-def _alone(source: TemplateSource) -> TemplateSource:
+def alone(source: TemplateSource) -> TemplateSource:
+    """Return *source* without its translations."""
     return source.model_copy(update={"translations": {}})

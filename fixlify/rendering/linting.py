@@ -11,6 +11,7 @@ from typing import Final
 from fixlify.domain.automation import TemplateSource
 from fixlify.domain.errors import RenderError
 from fixlify.domain.facts import Facts
+from fixlify.domain.segments import segments_of
 from fixlify.rendering.checking import check_template
 from fixlify.rendering.compiling import DefectiveTemplateError, compile_part
 from fixlify.rendering.grammar import Part
@@ -59,39 +60,39 @@ class Finding:
 class Company:
     """What a template is judged against: samples of facts by locale, and which links are set.
 
-    ``links`` is None where no company is known. ``segments`` counts those of a text message.
+    ``links`` is None where no company is known.
     """
 
     locale: str
     sample: Callable[[str], Facts]
-    segments: Callable[[str], int]
     links: Collection[str] | None = None
 
 
 def lint(source: TemplateSource, own: str, company: Company) -> list[Finding]:
     """Return what is to be said of *source*, whose own language is *own*; errors first."""
-    texts = {own: source, **source.translations}
     findings = [
         Finding(_placed(locale, finding.place, own), finding.message, finding.is_error)
-        for locale, text in texts.items()
-        for finding in _of_language(text, locale, company)
+        for locale, text in {own: source, **source.translations}.items()
+        for finding in _of_language(text, source, locale, company)
     ]
     findings += _untranslated(source, own, company)
     return sorted(findings, key=lambda finding: not finding.is_error)
 
 
-def _of_language(source: TemplateSource, locale: str, company: Company) -> Iterator[Finding]:
-    defects = list(_defects(source))
+def _of_language(
+    text: TemplateSource, whole: TemplateSource, locale: str, company: Company
+) -> Iterator[Finding]:
+    defects = list(_defects(text))
     yield from defects
     if defects:
         return
     facts = company.sample(locale)
-    yield from _links(source, facts, company)
-    if source.subject is not None:
-        yield from _rendered(lambda: render_email(source, facts))
-    if source.sms is not None:
-        yield from _rendered(lambda: render_sms(source, facts))
-        yield from _text_message(source.sms, source, facts, company)
+    yield from _links(text, whole, facts, company)
+    if text.subject is not None:
+        yield from _rendered(lambda: render_email(whole, facts))
+    if text.sms is not None:
+        yield from _rendered(lambda: render_sms(whole, facts))
+        yield from _text_message(text.sms, whole, facts)
 
 
 def _defects(source: TemplateSource) -> Iterator[Finding]:
@@ -114,19 +115,20 @@ def _rendered(render: Callable[[], object]) -> Iterator[Finding]:
         yield Finding(place if why else "", message, True)
 
 
-def _links(source: TemplateSource, facts: Facts, company: Company) -> Iterator[Finding]:
+def _links(
+    text: TemplateSource, whole: TemplateSource, facts: Facts, company: Company
+) -> Iterator[Finding]:
     if company.links is None:
         return
     for part in Part:
-        text: str | None = getattr(source, part)
-        for field in sorted(_fields(part, text)):
+        for field in sorted(_fields(part, getattr(text, part))):
             group, _, name = field.partition(".")
             if group != "links" or name in company.links:
                 continue
             without = facts.model_copy(
                 update={"links": facts.links.model_copy(update={name: None})}
             )
-            needed = _fails(source, part, without)
+            needed = _fails(whole, part, without)
             yield Finding(
                 part.value,
                 f"uses 'links.{name}', which the company has not set, so "
@@ -153,29 +155,28 @@ def _fields(part: Part, text: str | None) -> set[str]:
         return set()
 
 
-def _text_message(
-    text: str, source: TemplateSource, facts: Facts, company: Company
-) -> Iterator[Finding]:
+def _text_message(text: str, whole: TemplateSource, facts: Facts) -> Iterator[Finding]:
     try:
-        sent = render_sms(source, facts).text
+        sent = render_sms(whole, facts).text
     except RenderError:
         return
-    costly = [each for each in dict.fromkeys(_IN_BRACES.sub("", text)) if _is_costly(each, company)]
-    for character in costly:
-        line = text.count("\n", 0, text.index(character)) + 1
+    written = _IN_BRACES.sub(lambda found: "\n" * found[0].count("\n"), text)
+    odd = segments_of(written).odd
+    for character in odd:
+        line = written.count("\n", 0, written.index(character)) + 1
         name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
         better = REPLACEMENTS.get(character)
-        advice = f"write {better!r}" if better else "leave it out"
+        advice = f"write {better!r}" if better else "leave it out, or know that it costs"
         yield Finding(
             f"sms line {line}",
             f"'{character}' ({name}) makes a segment 70 characters long instead of 160; {advice}",
         )
-    count = company.segments(sent)
+    count = segments_of(sent).count
     if count > 1:
-        plain = "" if not costly else f", {company.segments(plain_sms(sent))} without those"
+        plain = f", {segments_of(plain_sms(sent)).count} with those replaced" if odd else ""
         yield Finding(
             "sms",
-            f"is {count} segments long with the sample ({len(sent)} characters{plain}); each is "
+            f"is {count} segments with the sample's data ({len(sent)} characters{plain}); each is "
             "billed",
         )
 
@@ -183,12 +184,6 @@ def _text_message(
 def plain_sms(text: str) -> str:
     """Return *text* with what word processors write replaced by what phones send in seven bits."""
     return "".join(REPLACEMENTS.get(character, character) for character in text)
-
-
-def _is_costly(character: str, company: Company) -> bool:
-    # 160 of a character fill one segment where it takes seven bits, and two of those that take
-    # fourteen; three where none can be sent in seven.
-    return company.segments(character * 160) > 2
 
 
 def _untranslated(source: TemplateSource, own: str, company: Company) -> Iterator[Finding]:
