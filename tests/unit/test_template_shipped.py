@@ -39,6 +39,9 @@ REACHED = {
 }
 """Where a client expects each link, and nowhere else."""
 
+TOLD = ("Maria", "Kitchen faucet repair", "12 Lake Street", "INV-77", "E-31", "(312) 555-0100")
+"""Facts that read the same in every language; a translation tells each where English does."""
+
 ENGLISH = re.compile(
     r"\b(the|your|you|we|our|with|and|please|visit|thank|call|reply)\b", re.IGNORECASE
 )
@@ -108,6 +111,16 @@ def test_a_translation_speaks_of_the_same_things(name: str, part: Part) -> None:
     english = shipped_templates()[name]
     for source in english.translations.values():
         assert fields(source, part) == fields(english, part)
+
+
+@pytest.mark.parametrize("locale", ["es_MX", "fr_CA"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_translation_tells_the_same_facts(name: str, locale: str) -> None:
+    for english, translated in zip(
+        rendered(name, full("en_US")), rendered(name, full(locale)), strict=True
+    ):
+        for fact in TOLD:
+            assert (fact in translated) == (fact in english), fact
 
 
 @pytest.mark.parametrize("name", NAMES)
