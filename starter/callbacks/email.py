@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-import structlog
 from pydantic import AwareDatetime, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,8 +42,6 @@ _PROVIDER: Final = "smtp"
 # Before there was such mail; some systems write year 1 where they know none.
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LONGEST_REASON: Final = 300
-
-_log = structlog.get_logger(__name__)
 
 
 class EmailEvent(Frozen):
@@ -126,45 +125,55 @@ def events_of(reports: Iterable[DeliveryReport]) -> list[EmailEvent]:
     return events
 
 
+class Outcome(StrEnum):
+    """What became of one event, as the receipt counts it."""
+
+    RECORDED = "recorded"
+    UNCHANGED = "unchanged"
+    IGNORED = "ignored"
+
+
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One event, and what became of it. ``message_id`` is None where it named none.
+
+    ``names_another`` says that it is about another address than the message's own.
+    """
+
+    message_id: UUID | None
+    type: str
+    outcome: Outcome
+    names_another: bool = False
+
+
+def receipt_of(told: Iterable[Told]) -> EmailEventsReceipt:
+    """Return the receipt for these events."""
+    return EmailEventsReceipt(**Counter(each.outcome.value for each in told))
+
+
 class EmailReports:
     """Records what comes back; lives as long as its application."""
 
-    database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    async def apply(self, events: Iterable[EmailEvent]) -> EmailEventsReceipt:
-        """Record *events*, each in a transaction of its own.
+    async def apply(self, events: Iterable[EmailEvent]) -> list[Told]:
+        """Record *events*, each in a transaction of its own; return what became of each.
 
         Repeated, or in another order, they come to the same. What is about no email of ours is
         passed over.
         """
-        recorded = unchanged = ignored = 0
-        for event in events:
-            message_id = message_named(event.message_id)
-            changed = None if message_id is None else await self._apply(message_id, event)
-            if changed is None:
-                ignored += 1
-                _log.info(
-                    "A mail system reported a message that is none of ours.",
-                    type=event.type,
-                    message_id=str(message_id) if message_id else None,
-                )
-            elif changed:
-                recorded += 1
-            else:
-                unchanged += 1
-        return EmailEventsReceipt(recorded=recorded, unchanged=unchanged, ignored=ignored)
+        return [await self._apply(event) for event in events]
 
-    async def _apply(self, message_id: UUID, event: EmailEvent) -> bool | None:
-        """Record one event; return whether it is news, None where the message is not ours."""
-        async with self.database.transaction() as connection:
+    async def _apply(self, event: EmailEvent) -> Told:
+        message_id = message_named(event.message_id)
+        if message_id is None:
+            return Told(None, event.type, Outcome.IGNORED)
+        async with self._database.transaction() as connection:
             addressee = await lock_addressee(connection, message_id)
             if addressee is None:
-                return None
-            log = _log.bind(message_id=str(message_id), type=event.type)
+                return Told(message_id, event.type, Outcome.IGNORED)
             is_its_own = _same_address(event.recipient, addressee.address)
-            if not is_its_own:
-                log.warning("A mail system reported another address than the message's own.")
             status = _status(event, is_its_own=is_its_own)
             reported = await record_report(
                 connection,
@@ -172,19 +181,17 @@ class EmailReports:
                 Report(
                     provider=_PROVIDER,
                     status=status,
-                    error_code=event.code if status is not MessageStatus.DELIVERED else None,
+                    error_code=event.code if event.type == "bounce" else None,
                     reason=_reason(event),
                 ),
             )
             is_news = reported is not None and reported.changed
-            at = _moment(event)
             if status is MessageStatus.BOUNCED and is_news:
-                await _give_up(connection, addressee, event, at)
+                await _give_up(connection, addressee, event)
             if event.type == "complaint" and is_its_own:
-                is_news = await _heed(connection, addressee, at) or is_news
-            if is_news:
-                log.info("A mail system reported what became of a message.", status=status.value)
-            return is_news
+                is_news = await _heed(connection, addressee, _moment(event)) or is_news
+        outcome = Outcome.RECORDED if is_news else Outcome.UNCHANGED
+        return Told(message_id, event.type, outcome, names_another=not is_its_own)
 
 
 def _status(event: EmailEvent, *, is_its_own: bool) -> MessageStatus:
@@ -199,9 +206,7 @@ def _status(event: EmailEvent, *, is_its_own: bool) -> MessageStatus:
     return MessageStatus.BOUNCED if is_hard and is_its_own else MessageStatus.UNDELIVERED
 
 
-async def _give_up(
-    connection: AsyncConnection, addressee: Addressee, event: EmailEvent, at: datetime
-) -> None:
+async def _give_up(connection: AsyncConnection, addressee: Addressee, event: EmailEvent) -> None:
     """Let nothing more go to an address that nobody has."""
     await suppress(
         connection,
@@ -210,7 +215,7 @@ async def _give_up(
         addressee.address,
         reason=f"bounced: {event.code}" if event.code else "bounced",
         source=BOUNCE,
-        at=at,
+        at=_moment(event),
     )
 
 

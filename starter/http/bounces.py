@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.message import Message
 from http import HTTPStatus
 from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import SecretStr, ValidationError
@@ -18,7 +19,15 @@ from fixlify.domain.errors import Problem
 from fixlify.domain.problems import explain
 from fixlify.domain.strict_json import JsonTextError, read_json
 from fixlify.storage.database import Database
-from starter.callbacks.email import EmailEvents, EmailEventsReceipt, EmailReports, events_of
+from starter.callbacks.email import (
+    EmailEvents,
+    EmailEventsReceipt,
+    EmailReports,
+    Outcome,
+    Told,
+    events_of,
+    receipt_of,
+)
 from starter.http.bodies import read_body, read_bytes
 from starter.http.openapi import refusals
 from starter.http.problems import ProblemError
@@ -34,6 +43,8 @@ TOKEN: Final = HTTPBearer(
     auto_error=False,
 )
 """The scheme as OpenAPI describes it; ``_Doorman`` does what it says."""
+
+_log = structlog.get_logger(__name__)
 
 _MOST_PROBLEMS: Final = 50
 _LONGEST_MESSAGE: Final = 300
@@ -77,7 +88,8 @@ def bounce_router(database: Database, token: SecretStr | None, rate: str) -> API
         """Repeat what was not answered: told twice, or in another order, it comes to the same."""
         doorman.admit(request)
         body = await read_body(request)
-        return await reports.apply((await asyncio.to_thread(_read_events, body)).events)
+        read = await asyncio.to_thread(_read_events, body)
+        return _receipt(await reports.apply(read.events))
 
     @router.post(
         REPORT_PATH,
@@ -97,7 +109,8 @@ def bounce_router(database: Database, token: SecretStr | None, rate: str) -> API
         doorman.admit(request)
         _require_mail(request)
         mail = await read_bytes(request, advice="send its first megabyte")
-        return await reports.apply(events_of(await asyncio.to_thread(read_reports, mail)))
+        read = await asyncio.to_thread(read_reports, mail)
+        return _receipt(await reports.apply(events_of(read)))
 
     return router
 
@@ -131,6 +144,19 @@ class _Doorman:
             HTTPStatus.FORBIDDEN,
             "send the installation's FIXLIFY_CALLBACK_TOKEN in the header: Authorization: Bearer …",
         )
+
+
+def _receipt(told: Sequence[Told]) -> EmailEventsReceipt:
+    """Log what was told, and count it."""
+    for each in told:
+        log = _log.bind(type=each.type, message_id=each.message_id and str(each.message_id))
+        if each.outcome is Outcome.IGNORED:
+            log.info("A mail system reported a message that is none of ours.")
+        else:
+            log.info("A mail system reported a message.", outcome=each.outcome.value)
+        if each.names_another:
+            log.warning("A mail system named another address than the message's own.")
+    return receipt_of(told)
 
 
 def _read_events(body: bytes) -> EmailEvents:
