@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any, Final
@@ -17,6 +17,7 @@ from cli.organization import open_organization, organization_option
 from cli.output import console, counted, elapsed, json_option, local, print_json, printable
 from cli.scope import stop_document
 from fixlify.domain.facts import Organization
+from fixlify.storage.channels import ChannelSettings, channel_settings
 from fixlify.storage.statistics import DayFigures, Figures, Statistics, read_statistics
 
 # Each outcome has a shade of its own, for those who see no colours and for files.
@@ -59,10 +60,13 @@ def stats(days: int, organization: str | None, as_json: bool) -> None:
         async with open_organization(organization) as opened:
             async with opened.transaction() as connection:
                 found = await read_statistics(connection, opened.organization.id, days)
+                channels = (await channel_settings(connection)).values()
+            paused = [channel for channel in channels if channel.paused_at is not None]
             if as_json:
-                print_json(_document(opened.organization, found))
+                print_json(_document(opened.organization, found, paused))
             else:
                 _print(opened.organization, found)
+                _print_paused(paused)
 
     asyncio.run(run())
 
@@ -92,6 +96,18 @@ def _print(organization: Organization, found: Statistics) -> None:
         reason = f": {printable(stop.reason)}" if stop.reason else ""
         console.print(
             Text(f"{whose} is stopped since {local(stop.stopped_at)}{reason}", "bold red"),
+            soft_wrap=True,
+        )
+
+
+def _print_paused(channels: Sequence[ChannelSettings]) -> None:
+    for each in channels:
+        reason = f": {printable(each.paused_reason)}" if each.paused_reason else ""
+        console.print(
+            Text(
+                f"The {each.channel} channel is paused since {local(each.paused_at)}{reason}",
+                "bold yellow",
+            ),
             soft_wrap=True,
         )
 
@@ -192,7 +208,9 @@ def _source(found: Statistics) -> str | None:
     return f"counted at {local(found.counted_at)}; today is counted now"
 
 
-def _document(organization: Organization, found: Statistics) -> dict[str, Any]:
+def _document(
+    organization: Organization, found: Statistics, paused: Sequence[ChannelSettings]
+) -> dict[str, Any]:
     return {
         "organization": {"id": organization.id, "name": organization.name},
         "days": [
@@ -215,6 +233,14 @@ def _document(organization: Organization, found: Statistics) -> dict[str, Any]:
         ],
         "waiting": asdict(found.waiting),
         "stops": [stop_document(stop) for stop in found.stops],
+        "paused_channels": [
+            {
+                "channel": each.channel.value,
+                "paused_at": each.paused_at,
+                "reason": each.paused_reason,
+            }
+            for each in paused
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""Look at what stands still: stops, messages nobody lets go, schedules that fail."""
+"""Look at what stands still: stops, paused channels, messages nobody lets go, failing schedules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ _STOPS: Final = """
     FROM automation_stops s LEFT JOIN organizations o ON o.id = s.organization_id
     ORDER BY s.organization_id NULLS FIRST
 """
-# What the rules hold says until when, and what a paused automation does waits for somebody.
+_CHANNELS: Final = """
+    SELECT channel, paused_reason, clock_timestamp() - paused_at
+    FROM channel_settings WHERE paused_at IS NOT NULL ORDER BY channel
+"""
+# What the rules hold says until when, and what a paused automation does waits for somebody; so
+# does what is to go by a paused channel.
 _FORGOTTEN: Final = """
     SELECT count(*) FROM messages m
     WHERE m.status = 'held'
@@ -30,6 +35,10 @@ _FORGOTTEN: Final = """
           SELECT FROM automation_execution_logs e
           JOIN automation_workflows a ON a.id = e.automation_id
           WHERE e.id = m.execution_id AND a.status = 'paused'
+      )
+      AND NOT EXISTS (
+          SELECT FROM channel_settings c
+          WHERE c.channel = m.channel AND c.paused_at IS NOT NULL
       )
 """
 _FAILING: Final = """
@@ -47,6 +56,7 @@ _LISTED: Final = 3
 async def check_standstill(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[Finding]:
     """Look at every organization, with a connection that acts as the engine."""
     yield _stops(await _rows(connection, _STOPS))
+    yield _channels(await _rows(connection, _CHANNELS))
     ((held,),) = await _rows(connection, _FORGOTTEN)
     if held:
         yield warning(
@@ -77,6 +87,22 @@ def _stops(stops: list[tuple[Any, ...]]) -> Finding:
         check,
         f"stopped: {_first(told)}",
         f"{' and '.join(ways)} {lifts} them go on, when that is wanted.",
+    )
+
+
+def _channels(paused: list[tuple[Any, ...]]) -> Finding:
+    check = "database.channels"
+    if not paused:
+        return ok(check, "no channel is paused")
+    told = [
+        f"{channel} for {elapsed(age)}" + (f" ({reason})" if reason else "")
+        for channel, reason, age in paused
+    ]
+    ways = " and ".join(f"`fixlify channels resume {channel}`" for channel, *_ in paused)
+    return warning(
+        check,
+        f"paused for every organization: {', '.join(told)}",
+        f"{ways} {'lets it' if len(paused) == 1 else 'let them'} go on, when that is wanted.",
     )
 
 

@@ -75,7 +75,7 @@ async def test_nothing_stands_still(
     await add_schedule(office, "overdue", "completed")
     found = await look(connection)
     assert {check: finding.status for check, finding in found.items()} == dict.fromkeys(
-        ("stops", "held", "schedules"), "ok"
+        ("stops", "channels", "held", "schedules"), "ok"
     )
 
 
@@ -95,6 +95,27 @@ async def test_a_stop_is_told_with_its_reason(
     finding = (await look(connection))["stops"]
     assert finding.detail.startswith("stopped: every organization for ")
     assert "`fixlify resume --all` and `fixlify resume` let" in (finding.remedy or "")
+
+
+async def test_a_paused_channel_is_told_and_what_it_holds_is_not_forgotten(
+    office: Office, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await add_held(office)
+    await office.insert(
+        "channel_settings",
+        channel="sms",
+        paused_at=datetime.now(UTC) - timedelta(hours=2),
+        paused_reason="wrong number",
+    )
+    await office.insert("channel_settings", channel="email", per_second=20)
+
+    found = await look(connection)
+
+    finding = found["channels"]
+    assert finding.status == "warning"
+    assert finding.detail == "paused for every organization: sms for 2 h (wrong number)"
+    assert "`fixlify channels resume sms` lets it" in (finding.remedy or "")
+    assert found["held"].status == "ok"
 
 
 async def test_messages_that_wait_for_the_morning_are_not_forgotten(

@@ -219,6 +219,18 @@ async def test_it_is_drawn_for_people(
     assert said.lines[-1].endswith(": wrong prices")
 
 
+async def test_a_paused_channel_is_told(line: CommandLine, office: Office) -> None:
+    paused = {"channel": "sms", "paused_at": datetime.now(UTC), "paused_reason": "wrong number"}
+    await office.insert("channel_settings", **paused)
+    await office.insert("channel_settings", channel="email", per_second=20)
+
+    said = await line.run("stats")
+    assert said.lines[-1].startswith("The sms channel is paused since ")
+    assert said.lines[-1].endswith(": wrong number")
+    (told,) = (await line.run("stats", "--json")).document["paused_channels"]
+    assert (told["channel"], told["reason"]) == ("sms", "wrong number")
+
+
 async def test_bars_fit_and_nothing_that_happened_is_invisible(
     line: CommandLine, office: Office
 ) -> None:
@@ -269,5 +281,5 @@ async def test_the_document(line: CommandLine, office: Office) -> None:
     ]
     assert set(document) == {
         *("organization", "days", "counted_at", "automations", "total", "latency"),
-        *("waiting", "stops"),
+        *("waiting", "stops", "paused_channels"),
     }
