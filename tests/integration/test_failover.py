@@ -369,7 +369,8 @@ async def test_one_message_finds_out_whether_the_first_is_back(pair: Pair) -> No
     pair.first.is_asked.clear()
     trial = asyncio.create_task(pair.sent_by())
     await pair.first.is_asked.wait()
-    assert [await pair.sent_by() for _ in range(3)] == ["second"] * 3
+    async with asyncio.timeout(10):
+        assert [await pair.sent_by() for _ in range(3)] == ["second"] * 3
     pair.first.may_answer.set()
     assert await trial == "first"
     assert await pair.sent_by() == "first"
