@@ -34,6 +34,7 @@ from tests.integration.test_queries_rules import RULES
 from tests.integration.test_queries_sweeps import SWEEPS
 from tests.integration.test_queries_templates import TEMPLATES
 from tests.integration.test_queries_timeline import TIMELINE
+from tests.integration.test_queries_unsubscribe import UNSUBSCRIBE
 from tests.integration.test_queries_versions import VERSIONS
 from tests.integration.test_queries_webhooks import WEBHOOKS
 
@@ -236,6 +237,7 @@ def test_no_statement_is_forgotten() -> None:
             *GATE,
             *VERSIONS,
             *ACTIONS,
+            *UNSUBSCRIBE,
             *INBOUND,
             *TEMPLATES,
         )
