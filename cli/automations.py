@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -26,8 +27,10 @@ from cli.main import USAGE
 from cli.organization import open_organization, organization_option
 from cli.output import json_option, print_json
 from cli.simulate import simulate
+from fixlify.domain.automation import TemplateSource
 from fixlify.storage.automations import list_automations
 from fixlify.storage.versions import list_versions
+from starter.company_templates import template_sources
 from starter.definitions import apply_definitions, existing_automation
 from starter.versions import existing_version
 
@@ -64,15 +67,18 @@ def apply(
     A new automation becomes active at once, unless its file says `status: draft`. An
     existing one keeps its status. Runs that are under way keep the version they began with.
     """
-    found = _read(files, shipped)
-    if found.refused:
-        if as_json:
-            print_json({"applied": [], "problems": found.problem_documents()})
-        print_refusals(found, "Nothing was stored")
-        context.exit(USAGE)
+    _require(files, shipped)
 
     async def run() -> None:
         async with open_organization(organization) as opened:
+            async with opened.transaction() as connection:
+                templates = await template_sources(connection, opened.organization.id)
+            found = _read(files, shipped, templates)
+            if found.refused:
+                if as_json:
+                    print_json({"applied": [], "problems": found.problem_documents()})
+                print_refusals(found, "Nothing was stored")
+                context.exit(USAGE)
             applied = await apply_definitions(
                 opened.database, opened.organization.id, [each.pinned for each in found.valid]
             )
@@ -98,15 +104,24 @@ def apply(
 
 @automations.command()
 @_FILES
+@click.option(
+    "--organization",
+    metavar="NAME|ID",
+    help="Whose templates they may name, beside the shipped ones; needs the database.",
+)
 @json_option
 @click.pass_context
-def validate(context: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
+def validate(
+    context: click.Context, files: tuple[Path, ...], organization: str | None, as_json: bool
+) -> None:
     """Check YAML files, storing nothing.
 
-    Needs no database and no settings. FILE is as for `apply`. Exits with 2 if anything is
-    wrong.
+    Needs no database and no settings, unless they name templates of your own. FILE is as for
+    `apply`. Exits with 2 if anything is wrong.
     """
-    found = _read(files, ())
+    _require(files, ())
+    templates = None if organization is None else asyncio.run(_templates_of(organization))
+    found = _read(files, (), templates)
     if as_json:
         valid = [
             {"source": each.source, "name": each.pinned.definition.name} for each in found.valid
@@ -193,13 +208,25 @@ for _command in (diff, rollback, enable, disable, archive, simulate, backtest):
     automations.add_command(_command)
 
 
-def _read(files: tuple[Path, ...], shipped: tuple[str, ...]) -> ReadDefinitions:
+async def _templates_of(organization: str) -> Mapping[str, TemplateSource]:
+    async with open_organization(organization) as opened, opened.transaction() as connection:
+        return await template_sources(connection, opened.organization.id)
+
+
+def _require(files: tuple[Path, ...], shipped: tuple[str, ...]) -> None:
     if not files and not shipped:
         raise click.UsageError(
             "say which: files or folders of YAML, or - for standard input; "
             "`fixlify automations list --shipped` shows some to begin with"
         )
-    found = read_definitions(files, shipped)
+
+
+def _read(
+    files: tuple[Path, ...],
+    shipped: tuple[str, ...],
+    templates: Mapping[str, TemplateSource] | None,
+) -> ReadDefinitions:
+    found = read_definitions(files, shipped, templates)
     if not found.valid and not found.refused:
         raise click.UsageError(f"no YAML file below {', '.join(map(str, files))}")
     return found

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.organization import open_organization, organization_option
 from cli.output import console, counted, elapsed, errors, json_option, print_json, printable
-from cli.rehearsing import automation_argument, find_stored, read_draft, zone_of
+from cli.rehearsing import automation_argument, find_rehearsed, zone_of
 from cli.scope import engine_database
 from fixlify.domain.triggers.due import FoundBySweep
 from fixlify.domain.triggers.scheduled import Scheduled
@@ -54,11 +54,10 @@ def backtest(
     skipped and why, and how many SMS segments that is. Postgres itself refuses every write.
     """
     per_segment = _price(price)
-    draft = read_draft(automation)
 
     async def run() -> None:
         async with open_organization(organization) as opened:
-            rehearsed = draft or await find_stored(opened, automation)
+            rehearsed = await find_rehearsed(opened, automation)
             since = datetime.now(UTC) - timedelta(days=days)
             with Progress(console=errors, transient=True, disable=not errors.is_terminal) as shown:
                 task = shown.add_task("Looking at events")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fixlify.domain.automation import PinnedDefinition
+from fixlify.domain.automation import PinnedDefinition, TemplateSource
 from fixlify.domain.errors import DefinitionError, NotFoundError, Problem
 from fixlify.domain.names import did_you_mean, nearest
 from fixlify.library import AUTOMATION, Wanted, read_yaml, read_yaml_file, shipped_automations
@@ -42,11 +42,16 @@ class ReadDefinitions:
         ]
 
 
-def read_definitions(paths: Iterable[Path], shipped: Sequence[str] = ()) -> ReadDefinitions:
+def read_definitions(
+    paths: Iterable[Path],
+    shipped: Sequence[str] = (),
+    templates: Mapping[str, TemplateSource] | None = None,
+) -> ReadDefinitions:
     """Return every automation in the files and folders at *paths*, and the *shipped* ones.
 
     ``-`` is standard input; a folder stands for the YAML files below it. What cannot be read
-    or is not valid is refused, with all its problems, and keeps nobody else from being read.
+    or is not valid is refused, with all its problems, and keeps nobody else from being read. They
+    may name *templates*: the shipped ones unless given.
 
     Raises:
         NotFoundError: There is no shipped automation of that name.
@@ -55,7 +60,7 @@ def read_definitions(paths: Iterable[Path], shipped: Sequence[str] = ()) -> Read
     sources: dict[str, str] = {}
     for source, data in _sources(paths, shipped, found.refused):
         try:
-            pinned = validate_definition(source, data)
+            pinned = validate_definition(source, data, templates)
         except DefinitionError as error:
             found.refused.append(error)
             continue

@@ -40,6 +40,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "templates": Entry(
             "cli.templates:templates", "See what messages are made of; import your own."
         ),
+        "organization": Entry(
+            "cli.company:organization", "Say how your company looks, and where its messages lead."
+        ),
         "executions": Entry(
             "cli.executions:executions", "See what automations did, and what they did not and why."
         ),

@@ -13,7 +13,7 @@ import click
 
 from cli.organization import OpenOrganization, open_organization, organization_option
 from cli.output import console, counted, json_option, print_json
-from cli.rehearsing import automation_argument, find_stored, read_draft, zone_of
+from cli.rehearsing import automation_argument, find_rehearsed, zone_of
 from cli.scope import engine_database
 from cli.timeline_lines import Line, Mark, Words
 from cli.timeline_output import print_timeline
@@ -78,13 +78,12 @@ def simulate(
     if written is None and job is None and client is None and invoice is None:
         raise click.UsageError("say whom it is about: --job, --client, --invoice or --event")
     document = _parsed(written)
-    draft = read_draft(automation)
 
     async def run() -> None:
         async with open_organization(organization) as opened:
             zone = zone_of(opened)
             begin = _moment(at, zone)
-            rehearsed = draft or await find_stored(opened, automation)
+            rehearsed = await find_rehearsed(opened, automation)
             chosen = await _subject(opened, job, client, invoice)
             event = None
             if document is not None:

@@ -48,7 +48,7 @@ def templates() -> None:
 @organization_option
 @json_option
 def list_(shipped: bool, organization: str | None, as_json: bool) -> None:
-    """List templates, with their languages and the automations that use them."""
+    """List templates, and who uses them."""
 
     async def run() -> None:
         used: dict[str, list[str]] = {}
@@ -81,7 +81,7 @@ def list_(shipped: bool, organization: str | None, as_json: bool) -> None:
 def show(
     name: str, locale: str | None, shipped: bool, organization: str | None, as_json: bool
 ) -> None:
-    """Print the texts of a template as they are written."""
+    """Print the texts of a template."""
 
     async def run() -> None:
         template = await named_template(name, organization, shipped=shipped)
@@ -123,7 +123,9 @@ def import_(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """Store templates as your own, also those of the replaced system.
+    """Store templates as your own.
+
+    Those of the replaced system are converted into the syntax of these.
 
     FOLDER is a template's, or one of several; FILE is an export as JSON or CSV, or one text.
     All are converted and judged first; if anything is wrong, nothing is stored, and each problem

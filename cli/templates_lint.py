@@ -36,9 +36,9 @@ def lint(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """Say what is wrong with templates, and what their readers would mind.
+    """Say what is wrong with templates.
 
-    Without a name all of the company's. Files are read as `import` reads them, and nothing is
+    And what their readers would mind. Without a name all of the company's. Files are read as `import` reads them, and nothing is
     stored; they need no database, unless --organization says whose links they lead to. Exits
     with 2 if anything would keep a message from being sent; warnings do not count.
     """

@@ -73,9 +73,9 @@ def preview(
     organization: str | None,
     as_json: bool,
 ) -> None:
-    """Show what a message looks like; sends nothing.
+    """Show what a message looks like.
 
-    Writes the email as an HTML page and, where Chromium is installed, as pictures: at a desk, on
+    Sends nothing. Writes the email as an HTML page and, where Chromium is installed, as pictures: at a desk, on
     a phone, and on a phone in the dark. Prints its text, and the text message with its segments.
     """
     named = None if locale is None else locale_of(locale)

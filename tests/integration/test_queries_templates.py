@@ -18,6 +18,7 @@ OURS: Final = {"organization_id": COMPANY}
 TEMPLATES: Final[dict[str, Reads]] = {
     "templates._NEWEST": Reads(OURS, {"message_templates_pkey"}, Role.APP),
     "templates._LOCALE": Reads(OURS, set(), Role.APP),
+    "organizations._APPEARANCE": Reads(OURS, set(), Role.APP),
 }
 
 
