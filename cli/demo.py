@@ -38,7 +38,10 @@ def demo(as_json: bool, keep: Path | None) -> None:
     """
     require_devstack()
     from cli.demo_run import play
+    from fixlify.logs import configure_logging
 
+    # What stands in the way of the demo, and nothing else; never among what it prints.
+    configure_logging("warning", "console")
     with tempfile.TemporaryDirectory(prefix="fixlify-demo-") as temporary:
         home = keep or Path(temporary)
         if as_json:

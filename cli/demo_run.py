@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from pydantic import SecretStr
 from temporalio.client import Client
 
 from cli.sample import SAMPLE_AUTOMATION, SampleCompany, SampleJob, apply_shipped
@@ -22,15 +24,20 @@ from devstack.sms import SmsCatcher
 from devstack.stack import DevStack, Ports
 from devstack.temporal_actions import billable_actions
 from devstack.twilio_api import CapturedSms
+from devstack.web import LoopbackServer
 from fixlify import temporal
 from fixlify.domain.errors import DevstackError
 from fixlify.domain.ids import workflow_id
+from fixlify.storage.database import Database, Role
 from fixlify.storage.migrations import migrate
+from starter.http.app import build_app
+from starter.http.twilio import TwilioCaller, twilio_router
 
 FURTHER_CHANGES: Final = 50
 PAUSE_BETWEEN_CHANGES: Final = timedelta(milliseconds=100)
 DELIVERY_DEADLINE: Final = timedelta(seconds=20)
 START_DEADLINE: Final = timedelta(seconds=30)
+_API_RATE: Final = "600/minute"
 _LOOK_AGAIN: Final = timedelta(milliseconds=20)
 
 
@@ -77,7 +84,7 @@ async def play(home: Path, tell: Callable[[str], None]) -> DemoResult:
         tell: Called with one sentence at each stage.
     """
     tell("Starting Postgres, Temporal, a mailbox and a phone")
-    async with DevStack(home, usual_ports=Ports(), ui=False, environment={}) as stack:
+    async with DevStack(home, usual_ports=Ports(), ui=False, api=True, environment={}) as stack:
         environment = stack.environment()
         mail, phone = stack.mail, stack.sms
         if mail is None or phone is None:
@@ -93,7 +100,7 @@ async def play(home: Path, tell: Callable[[str], None]) -> DemoResult:
                 environment["TEMPORAL_ADDRESS"], environment["TEMPORAL_NAMESPACE"]
             )
             tell("Starting the worker")
-            async with WorkerProcess(home, environment) as worker:
+            async with _called_back(stack), WorkerProcess(home, environment) as worker:
                 await _ready(worker, connection)
                 watch = _Watch(company, mail, phone)
                 tell(first.change)
@@ -101,6 +108,7 @@ async def play(home: Path, tell: Callable[[str], None]) -> DemoResult:
                 tell(f"Measuring {FURTHER_CHANGES} further changes, ten a second")
                 warm = await watch.changes(further)
                 executions = await _settled(connection, 1 + len(further))
+                await phone.deliveries_end()
                 steps = await _steps(connection, executions[0].id)
             return DemoResult(
                 first_job=first,
@@ -111,6 +119,26 @@ async def play(home: Path, tell: Callable[[str], None]) -> DemoResult:
                 latency=_latency(cold, warm),
                 temporal_actions_per_run=await _actions(client, executions[0].id),
             )
+
+
+@asynccontextmanager
+async def _called_back(stack: DevStack) -> AsyncIterator[None]:
+    """Serve what the phone calls to report that a text message was delivered."""
+    environment = stack.environment()
+    database = Database(environment["FIXLIFY_DATABASE_URL"], Role.ENGINE, pool_size=2)
+    caller = TwilioCaller(
+        environment["TWILIO_ACCOUNT_SID"],
+        SecretStr(environment["TWILIO_AUTH_TOKEN"]),
+        environment["FIXLIFY_PUBLIC_URL"],
+    )
+    router = twilio_router(database, caller, _API_RATE)
+    server = LoopbackServer(build_app(database, _API_RATE, routers=[router]))
+    await server.start(stack.api_port)
+    try:
+        yield
+    finally:
+        await server.stop()
+        await database.close()
 
 
 class _Watch:
@@ -203,6 +231,8 @@ async def _steps(
         " WHERE m.execution_id = %(id)s"
         " UNION ALL SELECT m.sent_at, m.channel || ' accepted by ' || m.provider FROM messages m"
         " WHERE m.execution_id = %(id)s"
+        " UNION ALL SELECT m.delivered_at, m.channel || ' delivered, says ' || m.provider"
+        " FROM messages m WHERE m.execution_id = %(id)s"
         " UNION ALL SELECT e.completed_at, 'the outcome was recorded: ' || e.status"
         " FROM automation_execution_logs e WHERE e.id = %(id)s) AS moments ORDER BY at",
         {"id": execution_id},

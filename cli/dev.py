@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.environment import home, require_devstack
 from cli.output import console
-from devstack.ports import LOOPBACK, choose_port
+from devstack.ports import LOOPBACK
 from devstack.postgres import DATABASE, EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def _run(*, worker: bool, sample: bool) -> None:
     from worker.process import run_worker
 
     stop = stop_on_signals()
-    async with DevStack(home(), environment=os.environ) as stack:
+    async with DevStack(home(), api=True, environment=os.environ) as stack:
         # Temporal's own configuration reads the environment too.
         os.environ.update(stack.environment())
         settings = load_settings()
@@ -68,7 +68,7 @@ async def _run(*, worker: bool, sample: bool) -> None:
         sampled = sample and stack.postgres is not None
         if sampled:
             await enter_sample(settings.database_url.get_secret_value())
-        port = choose_port("the HTTP API", None, settings.http_port)
+        port = stack.api_port
         _show(_places(stack, f"http://{LOOPBACK}:{port}/api/v1"), sampled=sampled)
         parts = [
             asyncio.create_task(stack.wait(), name="stack"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 from devstack.locks import FileLock
 from devstack.mail import MailCatcher
+from devstack.ports import LOOPBACK, choose_port
 from devstack.postgres import DATABASE, EmbeddedPostgres
 from devstack.process import LOOK_AGAIN
 from devstack.running import LOCK_FILE, STACK_FILE
@@ -36,7 +38,10 @@ SETTINGS = (
     "TWILIO_FROM_NUMBER",
     "TWILIO_MESSAGING_SERVICE_SID",
     "TWILIO_BASE_URL",
+    "FIXLIFY_PUBLIC_URL",
+    "FIXLIFY_LINK_SECRET",
 )
+LINK_KEY_FILE = "links.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,10 @@ class Ports:
     ui: int | None = None
     mail: int | None = None
     sms: int | None = None
+    api: int | None = None
 
 
-USUAL_PORTS = Ports(postgres=5433, temporal=7233, ui=8233, mail=1025, sms=8234)
+USUAL_PORTS = Ports(postgres=5433, temporal=7233, ui=8233, mail=1025, sms=8234, api=8080)
 
 
 class DevStack:
@@ -69,6 +75,7 @@ class DevStack:
         usual_ports: Ports = USUAL_PORTS,
         ui: bool = True,
         durable: bool = True,
+        api: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Describe the stack; nothing runs yet.
@@ -79,12 +86,17 @@ class DevStack:
             usual_ports: the ones to take where they are free; ``Ports()`` takes any.
             ui: False leaves Temporal's Web UI out.
             durable: False trades the database's safety at a power failure for speed.
+            api: whether the caller serves the HTTP API on ``api_port``. The phone then calls
+                it back, and links lead there; FIXLIFY_HTTP_PORT is the port to take if free.
             environment: the settings that are there already; none is read from elsewhere.
         """
         self.home = home.absolute()
         self._given = dict(environment or {})
         self._lock = FileLock(self.home / LOCK_FILE)
         fixed = ports or Ports()
+        self._has_api = api
+        self._api_ports = fixed.api, self._given.get("FIXLIFY_HTTP_PORT"), usual_ports.api
+        self._api_port: int | None = None
 
         self.postgres: EmbeddedPostgres | None = None
         if not self._given.get("FIXLIFY_DATABASE_URL"):
@@ -121,6 +133,17 @@ class DevStack:
         """Where a browser finds Temporal's Web UI; None where we do not run it."""
         return self.temporal.ui_url if self.temporal else None
 
+    @property
+    def api_port(self) -> int:
+        """Where the caller is to serve the HTTP API; known once the stack is started.
+
+        Raises:
+            DevstackError: The stack has none, or is not started.
+        """
+        if self._api_port is None:
+            raise DevstackError("this stack has no port for the HTTP API; start it with one")
+        return self._api_port
+
     def environment(self) -> dict[str, str]:
         """The settings other processes need, by variable; those that were given, unchanged."""
         settings = {name: self._given[name] for name in SETTINGS if self._given.get(name)}
@@ -137,6 +160,11 @@ class DevStack:
             settings["TWILIO_FROM_NUMBER"] = GOOD_SENDER
             settings["TWILIO_BASE_URL"] = self.sms.base_url
             settings.pop("TWILIO_MESSAGING_SERVICE_SID", None)
+        if self._api_port is not None:
+            settings.setdefault("FIXLIFY_LINK_SECRET", self._link_secret())
+            # The real Twilio refuses messages that are to be reported to this machine.
+            if self.sms:
+                settings.setdefault("FIXLIFY_PUBLIC_URL", f"http://{LOOPBACK}:{self._api_port}")
         return settings
 
     async def start(self) -> None:
@@ -150,6 +178,8 @@ class DevStack:
         await self._take_lock()
         try:
             await _at_once(part.start() for part in self._parts())
+            if self._has_api:
+                self._api_port = self._choose_api_port()
             self._announce()
         except BaseException:
             await self.stop()
@@ -211,15 +241,31 @@ class DevStack:
                 )
             await asyncio.sleep(LOOK_AGAIN.total_seconds())
 
+    def _choose_api_port(self) -> int:
+        fixed, wanted, usual = self._api_ports
+        asked = int(wanted) if wanted and wanted.isdecimal() else None
+        return choose_port("the HTTP API", fixed, asked, usual)
+
+    def _link_secret(self) -> str:
+        """The key of this stack's links, the same from run to run: they stay good."""
+        file = self.home / LINK_KEY_FILE
+        if not file.exists():
+            self._keep(file, secrets.token_urlsafe(32))
+        return file.read_text()
+
     def _announce(self) -> None:
         stack = {**self.environment(), "ui_url": self.ui_url, "pid": os.getpid()}
+        self._keep(self.home / STACK_FILE, json.dumps(stack, indent=2))
+
+    def _keep(self, file: Path, text: str) -> None:
+        """Write a file that only its owner reads."""
         # Written beside and moved: whoever reads finds all of it or nothing.
-        draft = self.home / f"{STACK_FILE}.{os.getpid()}"
+        draft = self.home / f"{file.name}.{os.getpid()}"
         draft.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
-            json.dump(stack, file, indent=2)
-        draft.replace(self.home / STACK_FILE)
+        with os.fdopen(os.open(draft, flags, 0o600), "w") as written:
+            written.write(text)
+        draft.replace(file)
 
 
 async def _unexpected_end(server: EmbeddedServer) -> None:

@@ -108,7 +108,8 @@ def _tell(message_id: UUID, reported: ReportedMessage | None, report: Report) ->
             message_id=str(message_id),
         )
     elif reported.changed:
-        _log.info(
+        # Two or three of every message: the ledger has them all.
+        _log.debug(
             "Twilio reported on a message.",
             message_id=str(message_id),
             status=reported.status.value,

@@ -86,6 +86,38 @@ async def test_what_is_given_is_used_and_not_started(tmp_path: Path) -> None:
         assert not processes_of(tmp_path)
 
 
+async def test_the_phone_is_to_call_the_api_back_and_links_lead_there(tmp_path: Path) -> None:
+    """The key of the links stays from run to run, so that yesterday's emails still work."""
+    keys = []
+    for _ in range(2):
+        stack = DevStack(
+            tmp_path, usual_ports=Ports(), ui=False, api=True, environment=CATCHERS_ONLY
+        )
+        async with stack:
+            told = stack.environment()
+            assert told["FIXLIFY_PUBLIC_URL"] == f"http://127.0.0.1:{stack.api_port}"
+            assert is_free(stack.api_port)
+            found = read_running_stack(tmp_path)
+            assert found is not None
+            assert found["FIXLIFY_PUBLIC_URL"] == told["FIXLIFY_PUBLIC_URL"]
+        keys.append(told["FIXLIFY_LINK_SECRET"])
+    assert keys[0] == keys[1]
+    assert len(keys[0]) >= 32
+    assert permissions(tmp_path / "links.key") == {0o600}
+
+
+async def test_the_real_twilio_is_not_asked_to_call_this_machine(tmp_path: Path) -> None:
+    async with DevStack(
+        tmp_path, usual_ports=Ports(), ui=False, api=True, environment=GIVEN
+    ) as stack:
+        assert "FIXLIFY_PUBLIC_URL" not in stack.environment()
+    given = GIVEN | {"FIXLIFY_PUBLIC_URL": "https://automations.example.com"}
+    async with DevStack(
+        tmp_path, usual_ports=Ports(), ui=False, api=True, environment=given
+    ) as stack:
+        assert stack.environment()["FIXLIFY_PUBLIC_URL"] == given["FIXLIFY_PUBLIC_URL"]
+
+
 async def test_an_empty_setting_is_not_a_given_one(tmp_path: Path) -> None:
     async with stack_in(tmp_path, {**CATCHERS_ONLY, "FIXLIFY_SMTP_URL": ""}) as stack:
         assert stack.mail is not None
