@@ -69,7 +69,7 @@ def bare(locale: str) -> Facts:
 
 
 def nobody(locale: str) -> Facts:
-    """Return what is known of a caller who is no client."""
+    """Return the company alone: what is known of a caller who is no client."""
     return bare(locale).model_copy(update={"client": None, "job": None})
 
 
@@ -130,21 +130,14 @@ def test_the_two_bodies_of_an_email_speak_of_the_same_things(name: str) -> None:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("about", [full, without_links, bare], ids=["all", "no links", "bare"])
+@pytest.mark.parametrize(
+    "about", [full, without_links, bare, nobody], ids=["all", "no links", "bare", "nobody"]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_message_reads_well_whatever_is_known(
     name: str, about: Callable[[str], Facts], locale: str
 ) -> None:
-    _read_as_its_reader(name, about(locale))
-
-
-@pytest.mark.parametrize("locale", LOCALES)
-def test_a_caller_whom_nobody_knows_is_written_to_all_the_same(locale: str) -> None:
-    _read_as_its_reader("missed-call", nobody(locale))
-
-
-def _read_as_its_reader(name: str, about: Facts) -> None:
-    subject, text, html, sms = rendered(name, about)
+    subject, text, html, sms = rendered(name, about(locale))
     for each in (subject, text, sms):
         _is_clean(each)
     blocks = re.sub(r"<[^>]+>", "\n", re.sub(r"</?strong>", "", html))
