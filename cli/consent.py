@@ -1,10 +1,12 @@
-"""fixlify consent: what a client does not want to get."""
+"""fixlify consent: what a client does not want to get, and how we know."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import click
 from rich.text import Text
@@ -12,6 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cli.addresses import CHANNELS, as_channel, region_of
 from cli.clients import find_client
+from cli.consent_history import (
+    MOST_RECORDS,
+    SOURCE,
+    keep_evidence,
+    print_history,
+    record_document,
+    what_of,
+)
 from cli.listing import Column, Line, print_listing
 from cli.organization import open_organization, organization_option
 from cli.output import console, json_option, local, print_json, printable
@@ -22,6 +32,7 @@ from fixlify.storage.consent import (
     OptOut,
     Suppression,
     allow_channel,
+    list_consent_records,
     list_opt_outs,
     list_suppressions,
     opt_in,
@@ -32,7 +43,6 @@ from fixlify.storage.timeline import KnownClient
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_SOURCE: Final = "cli"
 _COLUMNS: Final = (
     Column("CHANNEL"),
     Column("CLASS"),
@@ -70,7 +80,7 @@ def _what_options(command: _Command) -> _Command:
 @organization_option
 @json_option
 def show(client: str, organization: str | None, as_json: bool) -> None:
-    """Tell what CLIENT does not want, and since when.
+    """Tell what CLIENT does not want, since when, and all that was ever said about it.
 
     CLIENT is an id, an email or a phone number.
     """
@@ -79,13 +89,22 @@ def show(client: str, organization: str | None, as_json: bool) -> None:
         async with open_organization(organization) as opened, opened.transaction() as connection:
             found = await find_client(connection, opened.organization, client)
             refused = await list_opt_outs(connection, opened.organization.id, found.id)
-            suppressed = await _suppressed(connection, opened.organization.id, found)
+            addresses = await _addresses(connection, opened.organization.id, found)
+            suppressed = await _suppressed(connection, opened.organization.id, addresses)
+            history = await list_consent_records(
+                connection,
+                opened.organization.id,
+                client_id=found.id,
+                addresses=list(addresses.values()),
+                limit=MOST_RECORDS,
+            )
         if as_json:
             print_json(
                 {
                     "client": {"id": found.id, "name": found.name},
                     "opt_outs": [opt_out_document(each) for each in refused],
                     "suppressions": [suppression_document(each) for each in suppressed],
+                    "history": [record_document(each) for each in history],
                 }
             )
             return
@@ -100,6 +119,7 @@ def show(client: str, organization: str | None, as_json: bool) -> None:
                     f"{printable(each.reason)}, {local(each.created_at)}."
                 )
             )
+        print_history(history)
 
     asyncio.run(run())
 
@@ -126,13 +146,22 @@ def opt_out_(
                 found.id,
                 channel,
                 message_class=message_class,
-                source=_SOURCE,
+                source=SOURCE,
             )
+            if is_new:
+                await keep_evidence(
+                    connection,
+                    opened.organization.id,
+                    channel=channel,
+                    wants=False,
+                    client_id=found.id,
+                    message_class=message_class,
+                )
         if as_json:
             print_json({"client": {"id": found.id, "name": found.name}, "changed": is_new})
             return
         had = "is opted out of" if is_new else "had opted out before of"
-        console.print(Text(f"{printable(found.name)} {had} {_what(channel, message_class)}."))
+        console.print(Text(f"{printable(found.name)} {had} {what_of(channel, message_class)}."))
 
     asyncio.run(run())
 
@@ -160,14 +189,24 @@ def opt_in_(
             changed = await opt_in(*about, message_class=message_class)
             if message_class is None:
                 changed = await allow_channel(*about) or changed
+            if changed:
+                await keep_evidence(
+                    connection,
+                    opened.organization.id,
+                    channel=channel,
+                    wants=True,
+                    client_id=found.id,
+                    message_class=message_class,
+                )
             left = [
                 each
                 for each in await list_opt_outs(connection, opened.organization.id, found.id)
                 if each.channel is channel
             ]
+            addresses = await _addresses(connection, opened.organization.id, found)
             suppressed = [
                 each
-                for each in await _suppressed(connection, opened.organization.id, found)
+                for each in await _suppressed(connection, opened.organization.id, addresses)
                 if each.channel is channel
             ]
         if as_json:
@@ -181,9 +220,9 @@ def opt_in_(
             )
             return
         had = "may get" if changed else "had not opted out of"
-        console.print(Text(f"{printable(found.name)} {had} {_what(channel, message_class)}."))
+        console.print(Text(f"{printable(found.name)} {had} {what_of(channel, message_class)}."))
         for refused in left:
-            what = _what(channel, refused.message_class)
+            what = what_of(channel, refused.message_class)
             console.print(Text(f"Still opted out of {what} (said by {refused.source})."))
         for each in suppressed:
             console.print(
@@ -196,30 +235,30 @@ def opt_in_(
     asyncio.run(run())
 
 
-async def _suppressed(
-    connection: AsyncConnection, organization_id: Any, client: KnownClient
-) -> list[Suppression]:
-    """Return what suppresses the client's own addresses, as they are now."""
-    found: list[Suppression] = []
+async def _addresses(
+    connection: AsyncConnection, organization_id: UUID, client: KnownClient
+) -> dict[Channel, str]:
+    """Return the client's own addresses, as they are now and as messages go there."""
     region = await region_of(connection, organization_id)
-    for channel in Channel:
-        try:
-            address = (
-                email_address(client.email)
-                if channel is Channel.EMAIL
-                else phone_number(client.phone, region)
-            )
-        except RecipientError:
-            continue
-        found += await list_suppressions(
-            connection, organization_id, 1, channel=channel, address=address
-        )
+    found: dict[Channel, str] = {}
+    with suppress(RecipientError):
+        found[Channel.EMAIL] = email_address(client.email)
+    with suppress(RecipientError):
+        found[Channel.SMS] = phone_number(client.phone, region)
     return found
 
 
-def _what(channel: Channel, message_class: MessageClass | None) -> str:
-    kind = f"{message_class} " if message_class else ""
-    return f"{kind}{'email' if channel is Channel.EMAIL else 'text messages'}"
+async def _suppressed(
+    connection: AsyncConnection, organization_id: UUID, addresses: Mapping[Channel, str]
+) -> list[Suppression]:
+    """Return what suppresses these addresses."""
+    return [
+        each
+        for channel, address in addresses.items()
+        for each in await list_suppressions(
+            connection, organization_id, 1, channel=channel, address=address
+        )
+    ]
 
 
 def _line(each: OptOut) -> Line:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli.addresses import CHANNELS, as_channel, read_address
 from cli.consent import suppression_document
+from cli.consent_history import SOURCE, keep_evidence
 from cli.listing import Column, Line, print_listing
 from cli.organization import open_organization, organization_option
 from cli.output import console, errors, json_option, local, print_json, printable
@@ -17,7 +18,6 @@ from fixlify.domain.errors import NotFoundError
 from fixlify.storage.consent import list_suppressions, release, suppress
 from fixlify.storage.messages import Channel
 
-_SOURCE: Final = "cli"
 _LONGEST_REASON: Final = 200
 _COLUMNS: Final = (
     Column("CHANNEL"),
@@ -100,8 +100,17 @@ def add(
             organization_id = opened.organization.id
             of, read = await read_address(connection, organization_id, address, channel)
             is_new = await suppress(
-                connection, organization_id, of, read, reason=reason, source=_SOURCE
+                connection, organization_id, of, read, reason=reason, source=SOURCE
             )
+            if is_new:
+                await keep_evidence(
+                    connection,
+                    organization_id,
+                    channel=of,
+                    wants=False,
+                    address=read,
+                    evidence={"reason": reason},
+                )
             (stored,) = await list_suppressions(
                 connection, organization_id, 1, channel=of, address=read
             )
@@ -129,6 +138,10 @@ def remove(address: str, channel: Channel | None, organization: str | None, as_j
             organization_id = opened.organization.id
             of, read = await read_address(connection, organization_id, address, channel)
             was_there = await release(connection, organization_id, of, read)
+            if was_there:
+                await keep_evidence(
+                    connection, organization_id, channel=of, wants=True, address=read
+                )
         if not was_there:
             raise NotFoundError(
                 f"{printable(read)} is not suppressed; `fixlify suppressions list` shows what is"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from fixlify.storage.consent import record_consent
+from fixlify.storage.database import Database, Role
+from fixlify.storage.messages import Channel
 from tests.command_line import CommandLine
 from tests.office import Office
 
@@ -28,9 +33,9 @@ async def test_a_client_is_opted_out_and_in_again(
 
     back = await command_line.run("consent", "opt-in", who, "--channel", "sms")
     assert back.lines == ["Ada Byron may get text messages."]
-    assert (await command_line.run("consent", "show", who)).lines == [
-        "Ada Byron opted out of nothing."
-    ]
+    shown = await command_line.run("consent", "show", who)
+    assert shown.lines[0] == "Ada Byron opted out of nothing."
+    assert "What was said, the newest first:" in shown.lines
 
 
 async def test_opting_in_clears_the_clients_table_too(
@@ -111,3 +116,57 @@ async def test_a_listing_says_that_there_is_more(command_line: CommandLine) -> N
         await command_line.run("suppressions", "add", f"{number}@example.com", "--reason", "x")
     said = await command_line.run("suppressions", "list", "--limit", "1")
     assert "--limit 5 shows more of them" in said.err
+
+
+async def test_the_evidence_of_what_a_client_said_is_shown(
+    command_line: CommandLine, office: Office
+) -> None:
+    """What was entered by hand, for the client or the address; what changed nothing is not."""
+    for said in (
+        ("consent", "opt-out", "ada@example.com", "--channel", "email", "--class", "marketing"),
+        ("consent", "opt-out", "ada@example.com", "--channel", "email", "--class", "marketing"),
+        ("suppressions", "add", "(212) 555-0123", "--reason", "asked by letter"),
+        ("suppressions", "remove", "+12125550123"),
+    ):
+        assert (await command_line.run(*said)).code == 0
+    shown = await command_line.run("consent", "show", "ada@example.com", "--json")
+    history = shown.document["history"]
+    assert [(each["channel"], each["message_class"], each["wants"]) for each in history] == [
+        ("sms", None, True),
+        ("sms", None, False),
+        ("email", "marketing", False),
+    ]
+    assert {each["source"] for each in history} == {"cli"}
+    assert all(each["evidence"]["entered_by"] for each in history)
+    assert history[1]["evidence"]["reason"] == "asked by letter"
+    assert history[1]["address"] == "+12125550123"
+    told = await command_line.run("consent", "show", "ada@example.com")
+    assert any("no marketing email" in line for line in told.lines)
+
+
+async def test_a_word_by_text_is_shown_with_its_message(
+    command_line: CommandLine, office: Office, database_url: str
+) -> None:
+    engine = Database(database_url, Role.ENGINE, pool_size=1)
+    async with engine.transaction() as connection:
+        await record_consent(
+            connection,
+            office.organization_id,
+            client_id=None,
+            channel=Channel.SMS,
+            message_class=None,
+            address="+12125550123",
+            wants=False,
+            source="sms",
+            evidence={"body": "STOP\x1b[31m\x00\ud800", "message_sid": "SM1", "nothing": None},
+            said_at=datetime.now(UTC),
+        )
+    await engine.close()
+    shown = await command_line.run("consent", "show", "ada@example.com")
+    assert any("no text messages" in line for line in shown.lines)
+    assert "\x1b" not in shown.out
+    document = (await command_line.run("consent", "show", "ada@example.com", "--json")).document
+    assert document["history"][0]["evidence"] == {
+        "body": "STOP\x1b[31m\ufffd\ufffd",
+        "message_sid": "SM1",
+    }
