@@ -73,8 +73,8 @@ def set_(
 ) -> None:
     """Set how your company looks, and its links.
 
-    What is not named stays as it is. Nothing after NAME=, or an empty text, takes something away. It counts from the next message
-    that is written.
+    What is not named stays as it is. Nothing after NAME=, or an empty text, takes something
+    away. It counts from the next message that is written.
     """
     said = {"address": address, "logo": logo, "color": color}
     if not links and sms_number is None and all(value is None for value in said.values()):

@@ -38,9 +38,10 @@ def lint(
 ) -> None:
     """Say what is wrong with templates.
 
-    And what their readers would mind. Without a name all of the company's. Files are read as `import` reads them, and nothing is
-    stored; they need no database, unless --organization says whose links they lead to. Exits
-    with 2 if anything would keep a message from being sent; warnings do not count.
+    And what their readers would mind. Without a name all of the company's. Files are read as
+    `import` reads them, and nothing is stored; they need no database, unless --organization says
+    whose links they lead to. Exits with 2 if anything would keep a message from being sent;
+    warnings do not count.
     """
     found = asyncio.run(find_templates(wanted, organization, shipped=shipped))
     findings = {name: _findings(each, found.company) for name, each in found.templates.items()}

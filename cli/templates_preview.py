@@ -75,8 +75,9 @@ def preview(
 ) -> None:
     """Show what a message looks like.
 
-    Sends nothing. Writes the email as an HTML page and, where Chromium is installed, as pictures: at a desk, on
-    a phone, and on a phone in the dark. Prints its text, and the text message with its segments.
+    Sends nothing. Writes the email as an HTML page and, where Chromium is installed, as pictures:
+    at a desk, on a phone, and on a phone in the dark. Prints its text, and the text message with
+    its segments.
     """
     named = None if locale is None else locale_of(locale)
     if locale is not None and named is None:

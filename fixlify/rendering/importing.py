@@ -231,8 +231,9 @@ class _Conversion:
         self._written.append(f"{{{{ {known.field}{shown}{lines} }}}}")
 
     def _block(self, said: str, inner: str, place: int, after: int) -> None:
-        mark, (word, _, rest) = said[0], said.lstrip("#/^").strip().partition(" ")
-        rest = rest.strip()
+        mark = said[0]
+        word, *after_word = said.lstrip("#/^").split(maxsplit=1) or [""]
+        rest = after_word[0].strip() if after_word else ""
         if mark == "/":
             self._close(word, inner, place, after)
         elif said == "^" or mark == "e":

@@ -139,6 +139,7 @@ def _everything(company: Organization, locale: str, now: datetime) -> dict[str, 
         "task": Task(
             id=UUID(int=7),
             title="Call back about the quote",
+            description="She would like to know about the guarantee.",
             status="open",
             due_at=now + timedelta(days=1),
         ),
