@@ -27,6 +27,7 @@ from fixlify.storage.channels import (
 )
 from fixlify.storage.database import Database
 from fixlify.storage.messages import Channel, ClaimedMessage, claim_message, enter_messages
+from fixlify.storage.messages.gate import weigh
 from fixlify.storage.permission import may_act
 from fixlify.storage.stops import resume_automations, stop_automations
 from tests.clones import delete_everything, new_database
@@ -190,11 +191,8 @@ async def test_a_message_that_comes_to_be_held_after_the_resume_looked_is_taken_
     office: Office, engine_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The resume has missed it, and would wake nobody."""
-    from fixlify.storage.messages import ledger
-
     message = await add_message(engine_database, office)
     await pause(engine_database)
-    weigh = ledger.weigh
 
     async def weigh_slowly(*arguments: Any) -> Any:
         verdict = await weigh(*arguments)
@@ -202,7 +200,7 @@ async def test_a_message_that_comes_to_be_held_after_the_resume_looked_is_taken_
         await resume(engine_database)
         return verdict
 
-    monkeypatch.setattr(ledger, "weigh", weigh_slowly)
+    monkeypatch.setattr("fixlify.storage.messages.ledger.weigh", weigh_slowly)
     assert await claim(engine_database, office, message) == ("sending", None)
 
 
@@ -325,11 +323,11 @@ async def test_the_traffic_of_each_channel_is_counted(
             datetime.now(UTC) - ago,
             await add_message(engine_database, office, status=MessageStatus.SENT),
         )
-    for status, ended in (("running", None), ("completed", datetime.now(UTC))):
+    for run, ended in (("running", None), ("completed", datetime.now(UTC))):
         for step, call in (("one", "calling"), ("two", "completed")):
             await office.insert(
                 "automation_actions",
-                execution_id=await add_execution(office, status, completed_at=ended),
+                execution_id=await add_execution(office, run, completed_at=ended),
                 step_id=step,
                 organization_id=office.organization_id,
                 kind="webhook",

@@ -117,7 +117,7 @@ async def test_the_other_channel_goes_on_and_the_run_says_what_it_waits_for(
 
     async def says_so() -> bool:
         (execution,) = await office.executions()
-        return execution["waiting_for"] == f"text: held, {HELD}"
+        return str(execution["waiting_for"]) == f"text: held, {HELD}"
 
     await eventually(says_so)
     await mail.wait_for()
@@ -203,7 +203,7 @@ async def test_a_paused_webhook_channel_holds_the_call_until_it_goes_on(
         async def is_held() -> bool:
             (execution,) = await office.executions()
             held = "tell: held, the webhook channel is paused: wrong number"
-            return execution["waiting_for"] == held
+            return str(execution["waiting_for"]) == held
 
         await eventually(is_held)
         assert receiver.received == []
