@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from devstack.web import LoopbackServer
 from fixlify.domain.api_keys import key_hash, new_key
 from fixlify.storage.api_keys import create_api_key
 from fixlify.storage.database import Database
 from starter.http.app import build_app
+from starter.http.twilio import TwilioCaller, twilio_router
 from tests.office import Office
 
 # More than they ask; the limit has tests of its own.
@@ -28,9 +30,12 @@ RATE = "999999/second"
 EXAMPLES = "100"
 
 
+CALLER = TwilioCaller("AC" + "5" * 32, SecretStr("a token"), "https://automations.example.com")
+
+
 @pytest.fixture
 def app(engine_database: Database) -> FastAPI:
-    return build_app(engine_database, RATE)
+    return build_app(engine_database, RATE, routers=[twilio_router(engine_database, CALLER, RATE)])
 
 
 @pytest.fixture
@@ -72,10 +77,10 @@ async def test_every_answer_is_one_that_the_description_names(
     description = tmp_path / "openapi.json"
     description.write_text(json.dumps(app.openapi()))
     (tmp_path / "schemathesis.toml").write_text(
-        # A subject that nobody has or a date of long ago; one event too many.
+        # A subject that nobody has or a date of long ago; one event too many; no signature.
         "[checks]\n"
-        'positive_data_acceptance.expected-statuses = ["2xx", "422"]\n'
-        'negative_data_rejection.expected-statuses = ["400", "405", "413", "415", "422"]\n'
+        'positive_data_acceptance.expected-statuses = ["2xx", "403", "422"]\n'
+        'negative_data_rejection.expected-statuses = ["400", "403", "405", "413", "415", "422"]\n'
     )
     await schemathesis(description, url, key, "--max-examples", EXAMPLES)
 
