@@ -200,7 +200,7 @@ def _content(
             "body_text": render_sms(source, facts).text,
         }
     recipient = _address(addressee, None)
-    email = render_email(source, facts)
+    email = render_email(source, facts, unsubscribe_url=way_out)
     return {
         "recipient": recipient,
         "sender_name": organization.name,

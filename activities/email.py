@@ -71,14 +71,14 @@ class EmailSender:
     ) -> None:
         self._channel = channel
         self._sender = sender
-        self._unsubscribe = unsubscribe
+        self._unsubscribe = unsubscribe or UnsubscribeLinks()
         self._in_doubt = in_doubt
 
     async def hand_over(self, message: ClaimedMessage) -> Accepted:
         """Hand *message* to the mail server, once."""
         unsubscribe_url = None
-        if self._unsubscribe is not None and message.message_class is MessageClass.MARKETING:
-            unsubscribe_url = self._unsubscribe.url_for(message.id)
+        if message.message_class is MessageClass.MARKETING:
+            unsubscribe_url = self._unsubscribe.way_out(message.id, message.reply_to)
         return await self._channel.send(
             OutgoingEmail(
                 message_id=message.id,

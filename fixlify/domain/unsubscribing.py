@@ -27,6 +27,7 @@ _VERSION: Final = b"\x01"
 _SIGNATURE_BYTES: Final = 18
 _PURPOSE: Final = b"fixlify unsubscribe\x00"
 # RFC 5322, section 3.4.1, without what a link has a meaning of its own for.
+_ADDRESS: Final = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 _PLAIN_IN_ADDRESS: Final = "@!$*+-=^_`{|}~'"
 
 
@@ -99,6 +100,6 @@ class UnsubscribeLinks:
             ``https://…`` or ``mailto:…``; None where there is neither.
         """
         link = self.url_for(message_id)
-        if link is None and reply_to is not None and "@" in reply_to:
-            return f"mailto:{quote(reply_to, safe=_PLAIN_IN_ADDRESS)}?subject=unsubscribe"
+        if link is None and _ADDRESS.fullmatch(reply_to or ""):
+            return f"mailto:{quote(reply_to or '', safe=_PLAIN_IN_ADDRESS)}?subject=unsubscribe"
         return link

@@ -285,7 +285,7 @@ async def test_without_the_token_nothing_changes(
     mail_system: MailSystem, office: Office, engine_database: Database, token: str
 ) -> None:
     message_id = await send_email(office, engine_database)
-    headers = {"Authorization": f"Bearer {token}".encode()}
+    headers = {b"Authorization": f"Bearer {token}".encode()}
     for path in (EVENTS_PATH, REPORT_PATH):
         answer = await mail_system.client.post(path, headers=headers, content=b"{}")
         assert answer.status_code == 403

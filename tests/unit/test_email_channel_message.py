@@ -87,7 +87,7 @@ def test_where_there_is_nothing_to_unsubscribe_from_no_header_says_so() -> None:
     [
         "",
         "unsubscribe",
-        "mailto:office@lakeside.example",
+        "ftp://lakeside.example/stop",
         "https://a.example/\r\nBcc: everybody@example.com",
         "https://a.example/>, <https://b.example/",
         "https://a.example/a b",

@@ -60,7 +60,7 @@ _ENCODING = _ASCII.header_factory("Content-Transfer-Encoding", "quoted-printable
 # Unquoted, without comments, names or routes, as ``email_address`` returns it.
 _BARE_ADDRESS = re.compile(r"""[^\s\x00-\x1f\x7f()<>\[\],;:"\\@]+@[^\s\x00-\x1f\x7f()<>,;"\\@]+""")
 # RFC 5322 allows 998 characters a line; nothing in it may end the brackets or the line.
-_LINK = re.compile(r"https?://[!-;=?-~]{1,900}")
+_LINK = re.compile(r"(?:https?://|mailto:)[!-;=?-~]{1,900}")
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -95,9 +95,10 @@ def write_message(message: OutgoingEmail) -> bytes:
     # Out-of-office programs answer people, not this: RFC 3834.
     letter["Auto-Submitted"] = "auto-generated"
     if message.unsubscribe_url is not None:
-        # RFC 8058: what a mail program posts to that address when its reader has had enough.
         letter["List-Unsubscribe"] = _link(message.unsubscribe_url)
-        letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        if not message.unsubscribe_url.startswith("mailto:"):
+            # RFC 8058: what a mail program posts there when its reader has had enough.
+            letter["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letter["X-Fixlify-Message-Id"] = str(message.message_id)
     letter["MIME-Version"] = "1.0"
     if message.html is None:

@@ -144,7 +144,9 @@ class Ledger:
         """
         row = await self._connection.execute(CLAIM, {**self._key, "now": now, "weighed": weighed})
         taken = row.mappings().one_or_none()
-        return None if taken is None else ClaimedMessage(**taken)
+        if taken is None:
+            return None
+        return ClaimedMessage(**{**taken, "message_class": MessageClass(taken["message_class"])})
 
     async def is_stopped(self) -> bool:
         """Whether a stop or a pause stands that holds the message."""

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fixlify.domain.facts.links import is_web_address
-from fixlify.rendering.layout.brand import Brand, brand_of
+from fixlify.rendering.layout.brand import Brand, brand_of, logo_of
 from fixlify.rendering.variables import clean
 from starter.callbacks.unsubscribing import Standing, Wish
 
@@ -77,15 +76,16 @@ def unsubscribe_page(
     words = {key: text.format(**names) for key, text in _words()[language].items()}
     told = _told(standing, wish, words)
     said = told.said if is_understood else words["not_understood"]
-    logo = _logo(addressee.logo_url)
+    logo = logo_of(addressee.logo_url)
+    pictures = _origin(logo) if logo else None
     return _page(
         language,
         told,
         said=said,
         company=company,
-        logo=logo,
+        logo=logo if pictures else None,
         brand=brand_of(addressee.brand_color),
-        images=_origin(logo) if logo else None,
+        pictures=pictures,
     )
 
 
@@ -136,7 +136,7 @@ def _page(
     company: str | None = None,
     logo: str | None = None,
     brand: Brand | None = None,
-    images: str | None = None,
+    pictures: str | None = None,
 ) -> Page:
     nonce = secrets.token_urlsafe(16)
     html = _pages.get_template("unsubscribe.html").render(
@@ -151,17 +151,12 @@ def _page(
         css=_styles(),
         nonce=nonce,
     )
-    images = images or "'none'"
+    pictures = pictures or "'none'"
     policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src {images}; "
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src {pictures}; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     return Page(html, policy)
-
-
-def _logo(url: str | None) -> str | None:
-    url = (url or "").strip()
-    return url if is_web_address(url) and _origin(url) else None
 
 
 def _origin(url: str) -> str | None:
