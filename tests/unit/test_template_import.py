@@ -152,25 +152,29 @@ def test_what_was_put_in_raw_is_escaped() -> None:
     assert "&lt;b&gt;" in render_part(Part.HTML, text, facts)
 
 
-_PIECES: Final = """
+_WRITTEN: Final = """
 { | } | {{ | }} | {{{ | }}} | {% | %} | {# | #} | ~ | > | \\ | ' | " | ( | $ | %7B%7B | %7D%7D
 &#123; | &lbrace; | &rcub; | client_name | {{client_name}} | {client.firstName} | {{job.total}}
 {nobody} | {{nobody}} | this | {{@last}} | {{#if client_name}} | {{else}} | {{else if job_total}}
 {{/if}} | {{#unless job_total}} | {{/unless}} | {{#each client.tags}} | {{this}} | {{/each}} | {{^}}
 {{!-- x --}} | {{! } }} | {{> x}} | {{&client_name}} | {% if client.name %} | {% endif %}
 {% raw %} | {% endraw %} | {{ '\\x7b' }} | {{ "{" }} | {{ client.name | default('{') }}
-{% for t in job.tags %} | {% endfor %} | {% set a = '{' %} | {% set b = 'x' %} | {{ b }} | <style> | </style> | <p> | </p>
-<b> | --> | <!-- | a{b:c} | #a | 1 | x
+{% for t in job.tags %} | {% endfor %} | {% set a = '{' %} | {% set b = 'x' %} | {{ b }}
+<style> | </style> | <p> | </p> | <b> | --> | <!-- | a{b:c} | #a | 1 | x
 """
+_PIECES: Final = [*re.split(r" \| |\n", _WRITTEN.strip()), "\n", " "]
+# Whole blocks around anything, so that some mixtures are templates.
+_BLOCK: Final = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["{{#if client_name}}", "{{#unless job_total}}", "a "]),
+    st.sampled_from(_PIECES),
+    st.sampled_from(["{{/if}}", "{{else}}b{{/if}}", "{{/unless}}", ""]),
+)
 
 
 @pytest.mark.parametrize("part", list(Part))
-@settings(max_examples=200, deadline=None)
-@given(
-    pieces=st.lists(
-        st.sampled_from([*re.split(r" \| |\n", _PIECES.strip()), "\n", " "]), max_size=14
-    )
-)
+@settings(max_examples=300, deadline=None)
+@given(pieces=st.lists(st.sampled_from(_PIECES), max_size=5) | st.lists(_BLOCK, max_size=3))
 def test_no_mixture_of_syntaxes_ever_shows_a_brace(part: Part, pieces: list[str]) -> None:
     """It converts to something that is rendered without any, or is refused with its place."""
     result = convert(part, "".join(pieces))
