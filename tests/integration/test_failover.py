@@ -37,6 +37,7 @@ from fixlify.domain.errors import (
 from fixlify.domain.failures import FAILS_OVER, FailureKind
 from fixlify.settings import Settings
 from tests.integration.scripted_smtp import Line, scripted_smtp
+from worker import channels as worker_channels
 from worker.channels import email_channel, sms_channel
 
 FULL_QUEUE, GOOD_SENDER, SECOND_SENDER = "+15005550008", "+15005550006", "+15005550010"
@@ -75,6 +76,7 @@ class FakeServer:
     asked: int = 0
     is_asked: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event | None = None
+    failing: Callable[[], Exception] | None = None
     takes: Callable[[], None] = lambda: None
     is_closed: bool = False
 
@@ -84,6 +86,8 @@ class FakeServer:
         self.takes()
         if self.may_answer is not None:
             await self.may_answer.wait()
+        if self.failing is not None:
+            raise self.failing()
         if self.failure is not None:
             raise self.failure
         self.sent.append(message)
@@ -191,6 +195,27 @@ async def test_a_login_that_fails_is_an_outage_of_that_server(mail: MailCatcher)
             with pytest.raises(TransportError, match="user name or password"):
                 await channel.check()
     assert accepted.sender == f"127.0.0.1:{mail.port}"
+
+
+async def test_a_silent_server_leaves_time_enough_for_the_second(
+    mail: MailCatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = worker_channels.PATIENCE_WITH_TWO
+    assert SECOND_TRIED_WITHIN + patience.before + patience.answer < timedelta(seconds=50)
+    assert patience.before < SECOND_TRIED_WITHIN
+
+    async def script(line: Line) -> None:
+        await line.hear()
+
+    soon = Patience(before=timedelta(seconds=0.3))
+    monkeypatch.setattr(worker_channels, "PATIENCE_WITH_TWO", soon)
+    async with (
+        scripted_smtp(script) as (url, _),
+        built(two_servers(url, mail.url)) as channel,
+        asyncio.timeout(10),
+    ):
+        await channel.send(an_email())
+    assert len(mail.messages) == 1
 
 
 async def test_an_email_has_the_same_name_whichever_server_it_leaves_by(mail: MailCatcher) -> None:
@@ -395,8 +420,13 @@ async def test_a_server_that_refuses_a_message_is_back(pair: Pair, failure: Tran
     with pytest.raises(TransportError) as caught:
         await pair.sent_by()
     assert caught.value is failure
-    pair.first.failure = None
-    assert await pair.sent_by() == "first"
+    pair.first.failure, pair.first.may_answer = None, asyncio.Event()
+    pair.first.is_asked.clear()
+    # Not one on trial, but every message.
+    sending = asyncio.gather(pair.sent_by(), pair.sent_by())
+    await pair.first.is_asked.wait()
+    pair.first.may_answer.set()
+    assert list(await sending) == ["first", "first"]
 
 
 async def test_a_trial_that_is_given_up_leaves_the_next_one_to_another_message(pair: Pair) -> None:
@@ -423,6 +453,23 @@ async def test_a_wait_that_was_asked_for_is_granted(pair: Pair, kind: FailureKin
     assert pair.first.asked == 1
     pair.clock.passes(timedelta(seconds=1))
     await pair.sent_by()
+    assert pair.first.asked == 2
+
+
+async def test_of_messages_that_fail_together_the_longest_wait_counts(pair: Pair) -> None:
+    pair.first.may_answer = asyncio.Event()
+    sending = [asyncio.create_task(pair.sent_by()) for _ in range(2)]
+    await pair.first.is_asked.wait()
+    waits = iter([timedelta(minutes=2), None])
+
+    def fails() -> TransportError:
+        return out(next(waits))
+
+    pair.first.failing = fails
+    pair.first.may_answer.set()
+    assert await asyncio.gather(*sending) == ["second", "second"]
+    pair.clock.passes(timedelta(minutes=2) - timedelta(seconds=1))
+    assert await pair.sent_by() == "second"
     assert pair.first.asked == 2
 
 

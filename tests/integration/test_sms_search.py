@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -321,4 +322,20 @@ async def test_a_search_leaves_nothing_unknown(answer: bytes, since: datetime) -
             with pytest.raises(TransportError) as caught:
                 await channel.find_sent(outgoing(), since=since, known=NOBODY)
     assert not isinstance(caught.value, OutcomeUnknownError)
+    assert not caught.value.permanent
+
+
+async def test_a_search_does_not_last_for_ever(
+    since: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.read()
+
+    monkeypatch.setattr("fixlify.channels.sms.channel.SEARCH_PATIENCE", timedelta(seconds=0.2))
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with channel_at(f"http://127.0.0.1:{port}") as channel, asyncio.timeout(10):
+            with pytest.raises(TransportError, match="in time") as caught:
+                await channel.find_sent(outgoing(), since=since, known=NOBODY)
     assert not caught.value.permanent

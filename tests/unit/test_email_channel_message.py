@@ -77,6 +77,13 @@ def test_the_link_to_unsubscribe_is_whole_beside_an_address_with_other_letters()
     assert f"\r\nList-Unsubscribe: <{UNSUBSCRIBE}>\r\n".encode() in raw
 
 
+def test_an_address_to_write_to_takes_no_click() -> None:
+    """RFC 8058 is about posting; without a public address a reader can still write."""
+    raw = write_message(outgoing(unsubscribe_url="mailto:office@lakeside.example?subject=stop"))
+    assert b"\r\nList-Unsubscribe: <mailto:office@lakeside.example?subject=stop>\r\n" in raw
+    assert b"List-Unsubscribe-Post" not in raw
+
+
 def test_where_there_is_nothing_to_unsubscribe_from_no_header_says_so() -> None:
     raw = write_message(outgoing())
     assert b"List-Unsubscribe" not in raw

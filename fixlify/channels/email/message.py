@@ -16,7 +16,10 @@ from fixlify.domain.errors import RecipientError, TransportError
 
 
 class _OneLine(str):
-    """A header's value that is written as it is; folded or encoded, a link leads nowhere."""
+    """A header's value that is written as it is; folded or encoded, a link leads nowhere.
+
+    The policies of ``email`` ask nothing more of a value with these two names.
+    """
 
     __slots__ = ()
     name = "List-Unsubscribe"
@@ -33,8 +36,6 @@ class _PlainHeaders(EmailPolicy):
     """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
-        if isinstance(value, _OneLine):
-            return name, value
         is_fit = isinstance(value, str) and value.isascii() and value.isprintable()
         if is_fit and len(name) + len(": ") + len(value) <= 78:
             return name, value
