@@ -70,6 +70,9 @@ async def test_every_activity_is_registered_and_every_queue_has_a_worker(
         async def send(self, message: object) -> Any:
             raise AssertionError(message)
 
+        async def find_sent(self, message: object, **_: object) -> Any:
+            raise AssertionError(message)
+
         async def check(self) -> None: ...
 
         async def aclose(self) -> None: ...
