@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
@@ -15,7 +19,14 @@ from fixlify import temporal
 from fixlify.domain.limits import UNLIMITED, LimitedChannel
 from fixlify.storage.channels import set_channel_rate, set_organization_rate
 from fixlify.storage.database import Database
-from starter.channels import Pace, RateKeeper, apply_pace, read_queue
+from starter.channels import (
+    LOOK_INTERVAL,
+    Pace,
+    QueueState,
+    RateKeeper,
+    apply_pace,
+    read_queue,
+)
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
 
@@ -178,3 +189,57 @@ async def test_a_channel_that_nobody_set_has_the_rate_of_the_settings(
         await set_channel_rate(connection, SMS, None)
     assert await keeper.keep() == (SMS,)
     assert (await read_queue(client, SMS)).pace == Pace(5.0)
+
+
+async def test_a_temporal_that_is_away_is_waited_for(
+    client: Client, engine_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def read(*arguments: Any) -> QueueState:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+        return await read_queue(*arguments)
+
+    monkeypatch.setattr("starter.channels.read_queue", read)
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(
+            RateKeeper(client, engine_database, {SMS: 5.0}, LOOK_INTERVAL / 1000).run()
+        )
+
+        async def has_it() -> bool:
+            return (await read_queue(client, SMS)).pace == Pace(5.0)
+
+        await eventually(has_it)
+        keeping.cancel()
+    assert [each["event"] for each in logs] == [
+        "The rates of channels cannot be looked after now; trying again.",
+        "A channel has its rate in Temporal.",
+    ]
+
+
+async def test_a_server_that_keeps_no_rates_is_told_of_once(
+    client: Client, engine_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def apply(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        raise RPCError("unknown method", RPCStatusCode.UNIMPLEMENTED, b"")
+
+    monkeypatch.setattr("starter.channels.apply_pace", apply)
+    with capture_logs() as logs:
+        keeping = asyncio.create_task(
+            RateKeeper(client, engine_database, {SMS: 5.0}, LOOK_INTERVAL / 1000).run()
+        )
+
+        async def tried_again() -> bool:
+            return calls > 2
+
+        await eventually(tried_again)
+        keeping.cancel()
+    (said,) = logs
+    assert said["event"].startswith("This Temporal server keeps no rates")
