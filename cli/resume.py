@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from cli.parameters import DurationType
 from cli.scope import Scope, open_scope, refuse_both, scope_options, stop_document
 from cli.telling import tell_runs
 from fixlify.domain.durations import format_duration
+from fixlify.domain.limits import LimitedChannel
+from fixlify.storage.channels import channel_settings
 from fixlify.storage.stops import Resumption, resume_automations, wake_held_runs
 from workflows.holding import HELD_CHECK_LATER
 
@@ -57,6 +60,7 @@ def resume(
             # After the commit: until then messages may still have come to be held.
             async with scope.engine.transaction() as connection:
                 late = await wake_held_runs(connection, scope.organization_id)
+                channels = (await channel_settings(connection)).values()
             runs = tuple(dict.fromkeys((*resumption.runs, *late)))
             resumption = replace(resumption, runs=runs)
             woken, problem = await tell_runs(scope.settings, resumption.runs, "fixlify-resume")
@@ -64,6 +68,7 @@ def resume(
             _print_document(scope, resumption, woken)
         else:
             _print(scope, resumption, woken, problem)
+            _print_paused(each.channel for each in channels if each.paused_at is not None)
 
     asyncio.run(run())
 
@@ -115,6 +120,16 @@ def _print(scope: Scope, resumption: Resumption, woken: int, problem: str | None
             f"{problem or 'Some runs did not hear it'}: {counted(asleep, 'held run')} "
             f"{'looks' if asleep == 1 else 'look'} again within "
             f"{format_duration(HELD_CHECK_LATER)}.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _print_paused(channels: Iterable[LimitedChannel]) -> None:
+    """Print which channels hold their own all the same."""
+    for channel in channels:
+        console.print(
+            f"The {channel} channel stays paused; `fixlify channels resume {channel}` lifts that.",
             style="yellow",
             soft_wrap=True,
         )

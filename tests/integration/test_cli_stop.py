@@ -104,6 +104,17 @@ async def test_stopping_twice_says_since_when(line: CommandLine, office: Office)
     assert third == {**first, "new": False}
 
 
+async def test_a_resume_tells_of_a_channel_that_stays_paused(
+    line: CommandLine, office: Office
+) -> None:
+    await office.insert("channel_settings", channel="sms", paused_at=datetime.now(UTC))
+    await office.insert("channel_settings", channel="email", per_second=20)
+    await line.run("stop")
+    assert (await line.run("resume")).lines[-1] == (
+        "The sms channel stays paused; `fixlify channels resume sms` lifts that."
+    )
+
+
 async def test_the_document_of_a_stop(line: CommandLine, office: Office) -> None:
     document = (await line.run("stop", "--json")).document
     (row,) = await office.query("SELECT * FROM automation_stops")
