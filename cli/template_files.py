@@ -116,6 +116,7 @@ def _of_folder(folder: Path, file: Path) -> list[RawText]:
 
 
 def _read_file(file: Path) -> list[RawText]:
+    _require_file(file)
     if (read := _EXPORTS.get(file.suffix.lower())) is not None:
         return read(file)
     name, _, kind = file.stem.rpartition(".")
@@ -161,8 +162,7 @@ def _text(file: Path) -> str:
     Raises:
         DefinitionError: It is too large, no text, or not in UTF-8.
     """
-    if not file.is_file():
-        raise _problem(file, "is not there" if not file.exists() else "is no file")
+    _require_file(file)
     if file.stat().st_size > LARGEST_FILE:
         raise _problem(file, f"is larger than {LARGEST_FILE // 1_000_000} MB; no template is")
     content = file.read_bytes()
@@ -181,6 +181,12 @@ def _text(file: Path) -> str:
         line = text.count("\n", 0, found.start()) + 1
         raise _problem(file, f"line {line} holds a character that cannot be stored; remove it")
     return text
+
+
+def _require_file(file: Path) -> None:
+    # Whoever reads a pipe waits for ever.
+    if not file.is_file():
+        raise _problem(file, "is no file" if file.exists() else "is not there")
 
 
 def _problem(file: Path, message: str) -> DefinitionError:

@@ -38,7 +38,7 @@ def assembled(texts: Iterable[RawText]) -> Incoming:
         sources = _sources(own, refused, found.notes)
         if not refused:
             refused += [
-                DefinitionError(name, [problem])
+                DefinitionError(_origin(own), [problem])
                 for locale, parts in sources.items()
                 for problem in _unsendable(locale, parts, sources.get(None, {}))
             ]

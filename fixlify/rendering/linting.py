@@ -96,7 +96,7 @@ def _of_language(
 
 
 def _defects(source: TemplateSource) -> Iterator[Finding]:
-    if source.subject is None and source.text is None and source.sms is None:
+    if all(getattr(source, part) is None for part in Part):
         yield Finding("", "says nothing: it has neither an email nor a text message", True)
     if source.subject is not None or source.text is not None or source.html is not None:
         for problem in check_template(source, channel="email"):
