@@ -144,6 +144,17 @@ async def test_of_several_with_the_number_the_one_that_wrote_last_is_meant(
     assert (len(await received(office)), len(await received(harbor))) == (1, 0)
 
 
+async def test_a_message_told_of_again_stays_with_its_company(
+    office: Office, harbor: Office, twilio: Twilio, engine_database: Database
+) -> None:
+    """Also where another one has written to the sender meanwhile."""
+    await write_to(office, engine_database)
+    await passed_on(twilio, "Hello", MessageSid="SM1")
+    await write_to(harbor, engine_database)
+    await passed_on(twilio, "Hello", MessageSid="SM1")
+    assert (len(await received(office)), len(await received(harbor))) == (1, 0)
+
+
 async def test_a_message_that_is_nobodys_is_answered_and_kept_nowhere(
     office: Office, harbor: Office, twilio: Twilio
 ) -> None:

@@ -305,6 +305,13 @@ async def test_any_body_is_answered(line: Line, content: bytes, status: int) -> 
     assert await line.everything() == before
 
 
+async def test_a_call_of_more_fields_than_any_message_has_is_refused(line: Line) -> None:
+    many = {f"Field{number}": "1" for number in range(500)}
+    answer = await line.twilio.report(line.message_id, "delivered", **many)
+    assert answer.status_code == 403
+    assert await line.status() == "sending"
+
+
 async def test_the_catcher_reports_through_the_real_sdk(
     office: Office, engine_database: Database, phone: SmsCatcher
 ) -> None:
