@@ -26,6 +26,7 @@ from tests.explaining import (
 )
 from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
 from tests.integration.test_queries_actions import ACTIONS
+from tests.integration.test_queries_channels import CHANNELS
 from tests.integration.test_queries_consent import GATE
 from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_inbound import INBOUND
@@ -240,6 +241,7 @@ def test_no_statement_is_forgotten() -> None:
             *UNSUBSCRIBE,
             *INBOUND,
             *TEMPLATES,
+            *CHANNELS,
         )
     }
     found = statements()
