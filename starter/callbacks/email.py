@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, field_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.channels.addresses import email_address
@@ -89,6 +89,14 @@ class EmailEvent(Frozen):
     at: Annotated[
         AwareDatetime | None, Field(description="When it happened, with an offset. Now, without.")
     ] = None
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _is_text(cls, at: object) -> object:
+        # Nobody says whether a number would be seconds or milliseconds.
+        if isinstance(at, int | float):
+            raise ValueError("must be a datetime in text, such as 2026-11-17T10:00:00Z")
+        return at
 
 
 class EmailEvents(Frozen):

@@ -82,7 +82,7 @@ def bounce_router(database: Database, token: SecretStr | None, rate: str) -> API
         summary="Report what became of email: bounces, complaints, deliveries",
         dependencies=[Security(TOKEN)],
         openapi_extra={"requestBody": _events_body()},
-        responses=refusals(400, 403, 408, 413, 415, 422, 429, 500, 503),
+        responses=refusals(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),
     )
     async def report_email_events(request: Request) -> EmailEventsReceipt:
         """Repeat what was not answered: told twice, or in another order, it comes to the same."""
@@ -102,7 +102,7 @@ def bounce_router(database: Database, token: SecretStr | None, rate: str) -> API
                 "content": {MAIL_TYPE: {"schema": {"type": "string", "format": "binary"}}},
             }
         },
-        responses=refusals(400, 403, 408, 413, 415, 429, 500, 503),
+        responses=refusals(400, 401, 403, 408, 413, 415, 429, 500, 503),
     )
     async def report_returned_mail(request: Request) -> EmailEventsReceipt:
         """Mail that is no delivery-status report about a message of ours changes nothing."""
@@ -126,9 +126,10 @@ class _Doorman:
         """Return for the right token.
 
         Raises:
-            ProblemError: 403 without, 429 for too many of them.
+            ProblemError: 401 without one, 403 for a wrong one, 429 for too many of either.
         """
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        header = request.headers.get("authorization")
+        scheme, _, shown = (header or "").partition(" ")
         if (
             self._token is not None
             and scheme.lower() == "bearer"
@@ -140,10 +141,14 @@ class _Doorman:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN, "nothing is reported here until FIXLIFY_CALLBACK_TOKEN is set"
             )
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN,
-            "send the installation's FIXLIFY_CALLBACK_TOKEN in the header: Authorization: Bearer …",
-        )
+        detail = "send the installation's FIXLIFY_CALLBACK_TOKEN as: Authorization: Bearer …"
+        if header is None:
+            raise ProblemError(
+                HTTPStatus.UNAUTHORIZED,
+                detail,
+                headers={"WWW-Authenticate": 'Bearer realm="fixlify"'},
+            )
+        raise ProblemError(HTTPStatus.FORBIDDEN, detail)
 
 
 def _receipt(told: Sequence[Told]) -> EmailEventsReceipt:

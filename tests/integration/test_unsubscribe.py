@@ -349,7 +349,7 @@ async def test_what_asks_for_nothing_changes_nothing_and_is_asked_again(
     ("locale", "language", "title"),
     [
         ("es_MX", "es", "Se ha dado de baja"),
-        ("fr-CA", "fr", "Vous êtes désabonné"),
+        ("fr-CA", "fr", "Désabonnement confirmé"),
         ("de", "de", "Sie haben abbestellt"),
         ("ja_JP", "en", "You are unsubscribed"),
         (None, "en", "You are unsubscribed"),
