@@ -25,6 +25,26 @@ async def check_email(settings: Settings) -> AsyncIterator[Finding]:
     yield await _reached(
         check, channel, f"the mail server answers; mail comes from {settings.mail_from}", remedy
     )
+    yield _unsubscribing(settings)
+
+
+def _unsubscribing(settings: Settings) -> Finding:
+    check = "email.unsubscribe"
+    missing = [
+        name
+        for name, value in (
+            ("FIXLIFY_PUBLIC_URL", settings.public_url),
+            ("FIXLIFY_LINK_SECRET", settings.link_secret),
+        )
+        if value is None
+    ]
+    if missing:
+        return warning(
+            check,
+            "marketing email has no link to unsubscribe; people are asked to answer it instead",
+            f"Set {' and '.join(missing)}, for workers and for `fixlify starter --http`.",
+        )
+    return ok(check, f"links lead to {settings.public_url}")
 
 
 async def check_sms(settings: Settings) -> AsyncIterator[Finding]:
