@@ -178,7 +178,7 @@ class AutomationDefinition(Frozen):
 
     @property
     def template_names(self) -> tuple[str, ...]:
-        """The shipped templates the steps name, each once, in their order."""
+        """The templates the steps name, each once, in their order."""
         names = [
             step.template
             for step in every_step(self.steps)
@@ -198,7 +198,7 @@ class TemplateSource(Frozen):
     """The unrendered parts of one message; what a channel does not use is None.
 
     ``translations`` are the same in other languages, by locale (``es``, ``es_MX``); they have
-    none of their own.
+    none of their own. ``locale`` is the language of the text itself, None where nobody said.
     """
 
     subject: str | None = None
@@ -206,6 +206,7 @@ class TemplateSource(Frozen):
     html: str | None = None
     sms: str | None = None
     translations: Mapping[str, TemplateSource] = Field(default_factory=dict)
+    locale: str | None = None
 
     def in_language_of(self, locale: str) -> TemplateSource:
         """Return the source for *locale*: its own, else its language's, else this one.

@@ -28,7 +28,7 @@ def for_company(source: TemplateSource, own: str, company: str) -> TemplateSourc
     """Return *source* with the text in the company's language in front.
 
     A client is then written to in their own locale, else in its language, else as the company
-    speaks, else in the template's own language.
+    speaks, else in the template's own language. ``locale`` says which of them the text is in.
 
     Args:
         source: The text in the template's own language, and its translations.
@@ -50,7 +50,7 @@ def for_company(source: TemplateSource, own: str, company: str) -> TemplateSourc
     for locale in sorted(others):
         if language(locale) != language(leading):
             others.setdefault(language(locale), others[locale])
-    return texts[leading].model_copy(update={"translations": others})
+    return texts[leading].model_copy(update={"translations": others, "locale": leading})
 
 
 def alone(source: TemplateSource) -> TemplateSource:

@@ -66,14 +66,19 @@ async def pinned(
     async with database.organization(office.organization_id) as connection:
         automation = await find_automation(connection, name)
         assert automation is not None
-        text = await load_pinned(connection, automation.id, automation.version)
-        return automation.version, text
+        found = await load_pinned(connection, automation.id, automation.version)
+        texts = {
+            name: source.model_copy(update={"locale": None})
+            for name, source in found.templates.items()
+        }
+        return automation.version, found.model_copy(update={"templates": texts})
 
 
 async def source_of(database: Database, office: Office) -> TemplateSource:
     source = (await templates_of(database, office))[NAME].source
     assert source is not None
-    return source
+    assert source.locale is not None
+    return source.model_copy(update={"locale": None})
 
 
 async def test_without_templates_of_its_own_a_company_has_the_shipped_ones(
@@ -81,7 +86,8 @@ async def test_without_templates_of_its_own_a_company_has_the_shipped_ones(
 ) -> None:
     templates = await templates_of(app_database, office)
 
-    assert {name: each.source for name, each in templates.items()} == dict(shipped_templates())
+    assert {name: each.written for name, each in templates.items()} == dict(shipped_templates())
+    assert {each.source and each.source.locale for each in templates.values()} == {"en"}
     assert all(each.version is None for each in templates.values())
 
 
@@ -138,7 +144,7 @@ async def test_automations_get_the_new_text_as_a_version_and_runs_keep_theirs(
     assert (await pinned(app_database, office, "Other"))[0] == 1
     async with app_database.organization(office.organization_id) as connection:
         before = await load_pinned(connection, applied.automation.id, 1)
-    assert before.templates == {NAME: shipped_templates()[NAME]}
+    assert before.templates[NAME].sms == shipped_templates()[NAME].sms
     assert (await imported(app_database, office, incoming(own=OURS))).automations == []
     assert (await pinned(app_database, office))[0] == 2
 
