@@ -16,7 +16,8 @@ from fixlify.storage.database import Database
 from fixlify.storage.pausing import runs_under_way, wake_paused_runs
 from fixlify.storage.stops import stop_automations
 from fixlify.storage.versions import StoredVersion, list_versions
-from starter.definitions import apply_definitions, change_status
+from starter.definitions import change_status
+from starter.templates import IncomingTemplate, import_templates
 from starter.versions import existing_version, roll_back
 from tests.office import Office
 from tests.runs import TWO_MESSAGES, add_execution
@@ -103,9 +104,10 @@ async def test_a_rollback_brings_the_texts_of_the_templates_back(
         " steps: [{id: text, type: send_sms, template: job-completed}]}"
     )
     shipped = await pinned_of(app_database, applied)
-    rewritten = shipped.model_copy(update={"templates": {"job-completed": TemplateSource(sms="x")}})
-    (edited,) = await apply_definitions(app_database, office.organization_id, [rewritten])
-    assert edited.automation.version == 2
+    rewritten = IncomingTemplate("job-completed", "sms.txt", {None: TemplateSource(sms="x")})
+    async with app_database.organization(office.organization_id) as connection:
+        done = await import_templates(connection, office.organization_id, [rewritten])
+    assert [each.automation.version for each in done.automations] == [2]
 
     _, restored = await rolled_back(app_database, office)
 
