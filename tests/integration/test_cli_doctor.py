@@ -50,6 +50,8 @@ def settings(
         "TWILIO_AUTH_TOKEN": phone.auth_token,
         "TWILIO_FROM_NUMBER": "+15005550100",
         "TWILIO_BASE_URL": phone.base_url,
+        "FIXLIFY_PUBLIC_URL": "https://automations.example.com",
+        "FIXLIFY_LINK_SECRET": "a key that nobody guesses",
     }
 
 
@@ -489,6 +491,16 @@ async def test_a_mail_address_that_makes_no_sense_is_seen(settings: dict[str, st
     findings = await diagnose(**settings | {"FIXLIFY_SMTP_URL": "http://x:sesame@mail"})
     assert findings["email"]["status"] == "failed"
     assert "sesame" not in str(findings)
+
+
+@pytest.mark.parametrize("missing", ["FIXLIFY_PUBLIC_URL", "FIXLIFY_LINK_SECRET"])
+async def test_marketing_without_a_link_to_unsubscribe_is_seen(
+    settings: dict[str, str], missing: str
+) -> None:
+    del settings[missing]
+    found = (await diagnose(**settings))["email.unsubscribe"]
+    assert found["status"] == "warning"
+    assert found["remedy"].startswith(f"Set {missing}, for workers")
 
 
 async def test_failures_are_printed_with_what_to_do(settings: dict[str, str]) -> None:
