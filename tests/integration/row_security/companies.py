@@ -15,7 +15,9 @@ from fixlify.storage.database import Database
 from fixlify.storage.tables import Table
 from tests.office import Office
 
-TABLES: Final = sorted(Table.metadata.tables)
+# Of no organization: every one is shown them, and none may write there.
+OPERATORS: Final = {"channel_settings"}
+TABLES: Final = sorted(set(Table.metadata.tables) - OPERATORS)
 VIEWS: Final = ["automation_cron_status", "automation_system_health"]
 # Some rows of these belong to no organization, and are shown to each.
 SHARED: Final = ["automation_schedule_runs", "automation_schedules", "automation_stops"]
@@ -74,6 +76,7 @@ ENGINE_WRITABLE: Final = {
     "webhook_settings": {"INSERT", "UPDATE"},
     "webhook_deliveries": {"INSERT", "UPDATE"},
     "message_templates": {"INSERT"},
+    "channel_settings": {"INSERT", "UPDATE"},
 }
 # The fields that steps write, and nothing else of the business.
 ENGINE_WRITES_COLUMNS: Final = {

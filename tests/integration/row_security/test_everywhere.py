@@ -6,6 +6,7 @@ from fixlify.storage.database import Role
 from tests.integration.row_security.companies import (
     ENGINE_WRITABLE,
     ENGINE_WRITES_COLUMNS,
+    OPERATORS,
     PARTLY_READABLE,
     TABLES,
     VIEWS,
@@ -27,11 +28,14 @@ class TestEverywhere:
             WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
               AND relname <> 'alembic_version'
         """)
-        assert {row["relname"] for row in rows} == set(TABLES)
+        assert {row["relname"] for row in rows} == {*TABLES, *OPERATORS}
         for row in rows:
             assert row["relrowsecurity"], row
             own = ["own_stop"] if row["relname"] == "automation_stops" else []
-            assert row["policies"] == ["every_organization", "one_organization", *own], row
+            policies = ["every_organization", "one_organization", *own]
+            if row["relname"] in OPERATORS:
+                policies = ["all_channels", "every_organization"]
+            assert row["policies"] == policies, row
 
     async def test_every_view_shows_only_what_its_reader_may_see(self, ours: Company) -> None:
         rows = await ours.office.query("""
@@ -45,12 +49,13 @@ class TestEverywhere:
         assert await self.rights(ours.office, Role.APP) == {
             table: ({"SELECT"} if table not in PARTLY_READABLE else set())
             | WRITABLE.get(table, set())
-            for table in {*TABLES, *VIEWS} - (PARTLY_READABLE - set(WRITABLE))
+            for table in {*TABLES, *OPERATORS, *VIEWS} - (PARTLY_READABLE - set(WRITABLE))
         }
 
     async def test_the_engine_role_has_these_rights_and_no_more(self, ours: Company) -> None:
         assert await self.rights(ours.office, Role.ENGINE) == {
-            table: {"SELECT"} | ENGINE_WRITABLE.get(table, set()) for table in [*TABLES, *VIEWS]
+            table: {"SELECT"} | ENGINE_WRITABLE.get(table, set())
+            for table in [*TABLES, *OPERATORS, *VIEWS]
         }
 
     async def test_single_columns_are_given_where_the_table_is_not(self, ours: Company) -> None:
