@@ -53,6 +53,7 @@ WRITABLE: Final = {
     "suppressions": _EVERYTHING,
     "webhook_settings": {"INSERT", "UPDATE"},
     "message_templates": {"INSERT"},
+    "consent_records": {"INSERT"},
 }
 # Of these it reads some columns only: what a sweep found for others, and what signs webhooks.
 PARTLY_READABLE: Final = {"automation_schedule_runs", "webhook_settings"}
@@ -77,6 +78,9 @@ ENGINE_WRITABLE: Final = {
     "webhook_deliveries": {"INSERT", "UPDATE"},
     "message_templates": {"INSERT"},
     "channel_settings": {"INSERT", "UPDATE"},
+    "consent_records": {"INSERT"},
+    "inbound_messages": {"INSERT"},
+    "message_transitions": {"INSERT"},
 }
 # The fields that steps write, and nothing else of the business.
 ENGINE_WRITES_COLUMNS: Final = {
@@ -163,6 +167,10 @@ async def furnish(office: Office) -> Company:
         body_text="Thank you.",
         status="queued",
     )
+    # The ledger's trigger enters the transition.
+    await office.query(
+        "UPDATE messages SET status = 'held' WHERE organization_id = %s", office.organization_id
+    )
     await office.insert(
         "automation_analytics",
         organization_id=office.organization_id,
@@ -203,11 +211,29 @@ async def decide(office: Office, execution: UUID) -> None:
 
 
 async def protect(office: Office, client: UUID) -> None:
-    """Enter the company's rules, what a client does not want, and how webhooks are signed."""
+    """Enter the company's rules and templates, what a client does not want, and its webhooks."""
     its = {"organization_id": office.organization_id}
     await office.insert("automation_rules", **its, rules="{}")
     await office.insert(
         "client_opt_outs", **its, client_id=client, channel="email", source="the office"
+    )
+    await office.insert(
+        "consent_records",
+        **its,
+        client_id=client,
+        channel="email",
+        wants=False,
+        source="the office",
+        said_at="2026-11-26 12:00+00",
+    )
+    await office.insert(
+        "message_templates",
+        **its,
+        name="thanks",
+        locale="",
+        is_default=True,
+        version=1,
+        source="{}",
     )
     await office.insert(
         "suppressions",
