@@ -276,15 +276,35 @@ def test_any_bytes_within_a_report_are_read(place: int, noise: bytes, instead_of
         assert each.diagnostic is None or len(each.diagnostic.splitlines()) == 1
 
 
-@pytest.mark.parametrize("depth", [30, 60, 2_000])
-def test_mail_within_mail_within_mail_is_read(depth: int) -> None:
+@pytest.mark.parametrize(("depth", "is_read"), [(30, True), (60, False), (2_000, False)])
+def test_mail_that_is_nested_deeper_than_any_report_is_not_parsed(
+    depth: int, is_read: bool
+) -> None:
     nested = b"".join(
         b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (level, level)
         for level in range(depth)
     )
-    assert read_reports(nested + POSTFIX) in ((), read_reports(POSTFIX))
     forwarded = b"Content-Type: message/rfc822\n\n" * depth
-    assert read_reports(forwarded + POSTFIX) in ((), read_reports(POSTFIX))
+    for mail in (nested + POSTFIX, forwarded + POSTFIX):
+        assert read_reports(mail) == (read_reports(POSTFIX) if is_read else ())
+
+
+def test_mail_of_more_pieces_than_any_report_is_not_parsed() -> None:
+    fields = b"Action: failed\n\n"
+    assert read_reports(POSTFIX.replace(b"--b0und/1--", b"A: b\n\n" * 1_000 + b"--b0und/1--"))
+    assert not read_reports(POSTFIX.replace(b"Action: failed\n", fields + b"A: b\n\n" * 3_000))
+    assert not read_reports(b"A: b\n\n" * 3_000 + POSTFIX)
+
+
+@pytest.mark.parametrize("error", [RecursionError, ValueError, LookupError, TypeError])
+def test_what_the_parser_does_wrong_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(mail: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr("fixlify.channels.email.reports.message_from_bytes", fail)
+    assert read_reports(POSTFIX) == ()
 
 
 @pytest.mark.parametrize(
