@@ -263,10 +263,11 @@ async def test_an_address_that_is_no_clients_gets_no_email_at_all(
     assert await suppressions(office, engine_database) == []
 
 
+@pytest.mark.parametrize("kind", ["client", "owner"])
 async def test_undo_takes_back_nothing_that_was_said_elsewhere(
-    browser: httpx2.AsyncClient, office: Office, engine_database: Database
+    browser: httpx2.AsyncClient, office: Office, engine_database: Database, kind: str
 ) -> None:
-    message_id = await send_email(office, engine_database)
+    message_id = await add_email(office, engine_database, recipient_kind=kind)
     async with engine_database.transaction() as connection:
         await suppress(
             connection,
