@@ -4,6 +4,7 @@ from fixlify.rendering.checking import Channel, check_template
 from fixlify.rendering.messages import (
     RenderedEmail,
     RenderedSms,
+    language_of,
     render_email,
     render_sms,
     speaks_of_event,
@@ -18,6 +19,7 @@ __all__ = [
     "RenderedTask",
     "check_task",
     "check_template",
+    "language_of",
     "render_email",
     "render_sms",
     "render_task",

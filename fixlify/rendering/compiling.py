@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,10 +12,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from fixlify.domain.errors import Problem, RenderError
 from fixlify.rendering.filters import FILTERS, HIDDEN_FILTERS, TESTS, printed
 from fixlify.rendering.grammar import MOST_STEPS, Part, Reading, at
+from fixlify.rendering.layout import ColorsOfBrand, UnsafeMarkupError, is_document, styled
 from fixlify.rendering.variables import Empty
 
 LONGEST_SOURCE = 100_000
 """Characters of one part's source."""
+
+_LINE_BREAK = re.compile("\r\n?")
 
 
 class DefectiveTemplateError(RenderError):
@@ -27,11 +31,15 @@ class DefectiveTemplateError(RenderError):
 
 @dataclass(frozen=True, slots=True)
 class CompiledPart:
-    """A part ready to run, and the fields it reads by the identifier it knows them by."""
+    """A part ready to run, and the fields it reads by the identifier it knows them by.
+
+    ``belongs_on_page`` is said of an html part that is no whole document: it needs the layout.
+    """
 
     part: Part
     template: Template
     fields: dict[str, str]
+    belongs_on_page: bool = False
 
 
 def _environment(*, autoescape: bool) -> ImmutableSandboxedEnvironment:
@@ -54,7 +62,7 @@ _ESCAPED = _environment(autoescape=True)
 
 @lru_cache(maxsize=2048)
 def compile_part(part: Part, source: str) -> CompiledPart:
-    """Return *source* ready to run.
+    """Return *source* ready to run; an html part with the layout's styles in its tags.
 
     Raises:
         DefectiveTemplateError: With everything wrong in it.
@@ -63,15 +71,19 @@ def compile_part(part: Part, source: str) -> CompiledPart:
         raise _defect(part, None, "is empty; write what it is to say")
     if len(source) > LONGEST_SOURCE:
         raise _defect(part, None, f"is longer than {LONGEST_SOURCE:,} characters; shorten it")
+    source = _LINE_BREAK.sub("\n", source)
     environment = _ESCAPED if part is Part.HTML else _PLAIN
+    belongs_on_page = part is Part.HTML and not is_document(source)
     try:
-        tree = environment.parse(source)
+        tree = environment.parse(styled(source) if belongs_on_page else source)
         reading = Reading(part)
         reading.visit(tree)
         if reading.problems:
             raise DefectiveTemplateError(reading.problems)
         if reading.steps > MOST_STEPS:
             raise _defect(part, None, "does too much; take something out of its loops")
+        if belongs_on_page:
+            tree = ColorsOfBrand().visit(tree)
         tree.set_environment(environment)
         template = environment.from_string(tree)
     except TemplateSyntaxError as error:
@@ -79,10 +91,13 @@ def compile_part(part: Part, source: str) -> CompiledPart:
         if "{{{" in source:
             message = "write two braces, as in {{ client.name }}, not three"
         raise _defect(part, error.lineno, message) from error
+    except UnsafeMarkupError as error:
+        line = None if error.place is None else source.count("\n", 0, error.place) + 1
+        raise _defect(part, line, str(error)) from error
     except (RecursionError, MemoryError, SyntaxError) as error:
         # From Jinja's parser, or from Python's, which compiles what Jinja writes.
         raise _defect(part, None, "is nested too deeply; make it simpler") from error
-    return CompiledPart(part, template, reading.fields)
+    return CompiledPart(part, template, reading.fields, belongs_on_page)
 
 
 def _defect(part: Part, line: int | None, message: str) -> DefectiveTemplateError:

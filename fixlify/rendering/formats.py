@@ -1,4 +1,4 @@
-"""How moments and amounts are written: one organization's language, one person's time zone."""
+"""How moments and amounts are written: in one person's language and time zone."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class Formats:
     date does not fail for a wrong time zone.
     """
 
-    locale_name: str
+    client_locale: str | None
+    organization_locale: str
     client_time_zone: str | None
     organization_time_zone: str
     currency: str
 
     @cached_property
     def locale(self) -> Locale:
-        """The organization's language and country.
+        """The client's language and country, or the organization's where that is unknown.
 
         Raises:
-            RenderError: Nobody knows it.
+            RenderError: The organization's is unknown too.
         """
-        try:
-            return Locale.parse(self.locale_name.replace("-", "_"))
-        except (UnknownLocaleError, ValueError) as error:
-            raise RenderError(
-                "the organization's locale is unknown; write one such as en_US"
-            ) from error
+        # As with zones below: what an import wrote into a client must not stop the message.
+        for name in (self.client_locale, self.organization_locale):
+            if name and (locale := _locale(name)):
+                return locale
+        raise RenderError("the organization's locale is unknown; write one such as en_US")
 
     @cached_property
     def time_zone(self) -> ZoneInfo:
@@ -127,16 +127,34 @@ class Formats:
 def formats_for(facts: Facts) -> Formats:
     """Return how to write to the client of *facts*, or to staff where there is none."""
     organization = facts.organization
-    client_time_zone = facts.client.time_zone if facts.client else None
+    client = facts.client
     return _formats(
-        organization.locale, client_time_zone, organization.time_zone, organization.currency
+        client.locale if client else None,
+        organization.locale,
+        client.time_zone if client else None,
+        organization.time_zone,
+        organization.currency,
     )
 
 
 _formats = lru_cache(maxsize=1024)(Formats)
 
+# No locale and no zone has a longer name; a longer one is not looked for on the disk.
+_LONGEST_NAME = 64
+
+
+def _locale(name: str) -> Locale | None:
+    if len(name) > _LONGEST_NAME:
+        return None
+    try:
+        return Locale.parse(name.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return None
+
 
 def _zone(name: str) -> ZoneInfo | None:
+    if len(name) > _LONGEST_NAME:
+        return None
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):

@@ -11,10 +11,20 @@ from fixlify.domain.automation import TemplateSource
 from fixlify.domain.errors import RenderError
 from fixlify.domain.facts import Facts
 from fixlify.domain.models import Frozen
+from fixlify.domain.segments import MOST_SEGMENTS, segments_of
 from fixlify.rendering.compiling import CompiledPart, DefectiveTemplateError, compile_part
 from fixlify.rendering.filters import FORMATS
 from fixlify.rendering.formats import formats_for
 from fixlify.rendering.grammar import Part, at
+from fixlify.rendering.languages import language
+from fixlify.rendering.layout import (
+    BRAND_VARIABLES,
+    Letterhead,
+    brand_of,
+    on_page,
+    unsubscribe_line,
+)
+from fixlify.rendering.layout.links import check_links
 from fixlify.rendering.variables import clean, value_of
 
 LONGEST_SUBJECT = 200
@@ -33,41 +43,84 @@ class RenderedEmail(Frozen):
 
 
 class RenderedSms(Frozen):
-    """The text of one text message, ``LONGEST_SMS`` characters at most."""
+    """The text of one text message: ``LONGEST_SMS`` characters and ``MOST_SEGMENTS`` at most."""
 
     text: str
 
 
-def render_email(source: TemplateSource, facts: Facts) -> RenderedEmail:
-    """Return the email that *source* makes of *facts*.
+def render_email(
+    source: TemplateSource, facts: Facts, *, unsubscribe_url: str | None = None
+) -> RenderedEmail:
+    """Return the email that *source* makes of *facts*, in the client's language if it has it.
+
+    An html part is put on the layout's page unless it is a whole document itself.
+
+    Args:
+        source: What it says, with its translations.
+        facts: What it speaks of.
+        unsubscribe_url: Where a person goes who wants no more of these; shown in the foot, and
+            in the last line of the text. None for messages one cannot unsubscribe from.
 
     Raises:
         RenderError: A part is missing, names something unknown or empty, or comes out empty
-            or too long. The message names the part and the variable, never a value.
+            or too long, or a link in it leads nowhere. The message names the part and the
+            variable, never a value.
     """
-    html = None if source.html is None else _render(Part.HTML, source.html, facts)
-    return RenderedEmail(
-        subject=one_line(_render(Part.SUBJECT, source.subject, facts)),
-        text=_render(Part.TEXT, source.text, facts),
-        html=html,
-    )
+    locale = language_of(source, facts)
+    source = source.in_language_of(facts.locale)
+    subject = one_line(_render(Part.SUBJECT, source.subject, facts))
+    text = _render(Part.TEXT, source.text, facts)
+    html = None
+    if source.html is not None:
+        html = _render(Part.HTML, source.html, facts)
+        if compile_part(Part.HTML, source.html).belongs_on_page:
+            html = _on_page(html, subject, text, facts, locale, unsubscribe_url)
+        try:
+            check_links(html)
+        except RenderError as error:
+            raise RenderError(f"{Part.HTML.value}: {error}") from None
+    if unsubscribe_url is not None:
+        text = f"{text}\n\n{unsubscribe_line(unsubscribe_url, locale)}"
+    return RenderedEmail(subject=subject, text=text, html=html)
 
 
 def render_sms(source: TemplateSource, facts: Facts) -> RenderedSms:
-    """Return the text message that *source* makes of *facts*.
+    """Return the text message that *source* makes of *facts*, in the client's language.
 
     Raises:
-        RenderError: As for ``render_email``.
+        RenderError: As for ``render_email``; or it would be sent as more than
+            ``MOST_SEGMENTS``.
     """
-    return RenderedSms(text=_render(Part.SMS, source.sms, facts))
+    text = _render(Part.SMS, source.in_language_of(facts.locale).sms, facts)
+    segments = segments_of(text)
+    if segments.count > MOST_SEGMENTS:
+        # A character outside the seven-bit alphabet more than halves what a segment holds.
+        remedy = ", or leave out emoji and unusual letters" if segments.odd else ""
+        raise RenderError(
+            f"{Part.SMS.value}: comes out as {segments.count} segments, and {MOST_SEGMENTS} is "
+            f"the most; shorten it{remedy}"
+        )
+    return RenderedSms(text=text)
+
+
+def language_of(source: TemplateSource, facts: Facts) -> str:
+    """Return the locale of the text that *source* has for the client of *facts*.
+
+    A text of which nobody said otherwise is in the organization's own language; beside
+    translations it is English.
+    """
+    own = source.locale or ("en" if source.translations else facts.organization.locale)
+    is_own = source.in_language_of(facts.locale) is source
+    return own if is_own and language(own) != language(facts.locale) else facts.locale
 
 
 def speaks_of_event(source: TemplateSource) -> bool:
     """Whether *source* names something of the event, so that rendering needs to know it."""
     return any(
         field.startswith("event.")
+        for each in (source, *source.translations.values())
         for part in Part
-        if (text := getattr(source, part)) is not None
+        if (text := getattr(each, part)) is not None
         for field in _fields_of(part, text)
     )
 
@@ -86,9 +139,35 @@ def _render(part: Part, source: str | None, facts: Facts) -> str:
     text = render_part(part, source, facts)
     if not text:
         raise RenderError(f"{part.value}: comes out empty; nothing would be sent")
+    _refuse_braces(part, text)
+    return text
+
+
+def _refuse_braces(part: Part, text: str) -> None:
     if "{{" in text:
         raise RenderError(f"{part.value}: still has '{{{{' in it; take it out of the data")
-    return text
+
+
+def _on_page(
+    content: str, subject: str, text: str, facts: Facts, locale: str, unsubscribe_url: str | None
+) -> str:
+    # Empty fields are false, which is all the page asks of them.
+    head = Letterhead(
+        **{
+            field: str(value) if (value := value_of(facts, f"organization.{field}")) else None
+            for field in Letterhead.model_fields
+        }
+    )
+    html = on_page(
+        content,
+        subject=subject,
+        text=text,
+        head=head,
+        locale=locale,
+        unsubscribe_url=unsubscribe_url,
+    )
+    _refuse_braces(Part.HTML, html)
+    return html
 
 
 def render_part(part: Part, source: str, facts: Facts) -> str:
@@ -111,6 +190,10 @@ def render_part(part: Part, source: str, facts: Facts) -> str:
 
 def _run(compiled: CompiledPart, facts: Facts) -> str:
     variables = {known: value_of(facts, field) for known, field in compiled.fields.items()}
+    if compiled.belongs_on_page:
+        brand = brand_of(facts.organization.brand_color)
+        variables[BRAND_VARIABLES["brand-color"]] = brand.color
+        variables[BRAND_VARIABLES["brand-text"]] = brand.text
     context = compiled.template.new_context({**variables, FORMATS: formats_for(facts)})
     pieces: list[str] = []
     length = 0

@@ -21,9 +21,15 @@ from fixlify.domain.names import nearest
 LONGEST_VALUE = 10_000
 """Characters of one value. With the bound on steps it bounds the work of one rendering."""
 
-# Everything but tab and line feed that no reader can see, and halves of surrogate pairs,
-# which no encoding takes.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Everything but tab and line feed that no reader can see; what turns around the text after it,
+# as only somebody with something to hide writes it; and halves of surrogate pairs, which no
+# encoding takes. Joiners stay: Persian words and families of emoji are made with them.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ufffe\uffff\ud800-\udfff]"
+)
+# What stays and is nothing by itself: joiners, soft hyphens, marks of direction.
+_NOTHING = " \t\n\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200c\u200d\u200e\u200f\u3164\uffa0"
 _LINE_BREAK = re.compile("\r\n?|\x85|\u2028|\u2029")
 
 
@@ -179,20 +185,32 @@ def value_of(facts: Facts, field: str) -> Any:
     """Return what a template sees of *field*: clean text, or ``Empty``.
 
     Raises:
-        RenderError: The text is longer than ``LONGEST_VALUE``.
+        RenderError: The text, or a list's texts together, are longer than ``LONGEST_VALUE``.
     """
     value = facts.lookup(field)
     if isinstance(value, str):
-        if len(value) > LONGEST_VALUE:
-            raise RenderError(f"'{field}' is longer than {LONGEST_VALUE:,} characters; shorten it")
+        _check_length(field, len(value))
         value = clean(value).strip()
+        if not value.strip(_NOTHING):
+            value = None
+    elif isinstance(value, tuple):
+        _check_length(field, sum(map(len, value)))
+        value = tuple(clean(item) for item in value)
     elif isinstance(value, UUID):
         return str(value)
     return Empty(name=field) if value in (None, "", ()) else value
 
 
+def _check_length(field: str, length: int) -> None:
+    if length > LONGEST_VALUE:
+        raise RenderError(f"'{field}' is longer than {LONGEST_VALUE:,} characters; shorten it")
+
+
 def clean(text: str) -> str:
-    """Return *text* with plain line breaks and without characters nobody can see or send."""
+    """Return *text* with plain line breaks and without characters nobody can see or send.
+
+    Nor those that turn around the order of what follows (U+202A-U+202E, U+2066-U+2069).
+    """
     if text.isascii() and text.isprintable():
         return text
     return _UNPRINTABLE.sub("", _LINE_BREAK.sub("\n", text))

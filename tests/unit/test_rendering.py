@@ -200,7 +200,7 @@ def test_data_is_escaped_in_html_and_only_there() -> None:
     shown = html("<b>{{ client.first_name }}</b>{{ '<i>' ~ client.first_name }}", about)
     assert "<script>" not in shown
     assert "<i>" not in shown
-    assert shown.startswith("<b>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &#34;co&#34;")
+    assert "<b>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &#34;co&#34;" in shown
     assert sms("{{ client.first_name }}", about) == "<script>alert('1')</script> & \"co\""
 
 

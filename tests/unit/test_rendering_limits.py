@@ -96,8 +96,15 @@ def test_a_value_of_endless_length_is_refused_by_name() -> None:
         sms("{{ job.description | truncate(20) }}", facts(job={"description": "x" * 10_001}))
 
 
+def test_a_text_message_has_a_most_number_of_segments() -> None:
+    assert len(sms("{{ job.description }}", facts(job={"description": "x" * 1_530}))) == 1_530
+    with pytest.raises(RenderError, match="^sms: comes out as 11 segments, and 10 is the most"):
+        sms("{{ job.description }}", facts(job={"description": "x" * 1_531}))
+    with pytest.raises(RenderError, match="11 segments.*leave out emoji"):
+        sms("{{ job.description }}", facts(job={"description": "x" * 670 + "ł"}))
+
+
 def test_a_text_message_has_a_longest_length() -> None:
-    assert len(sms("{{ job.description }}", facts(job={"description": "x" * 1_600}))) == 1_600
     with pytest.raises(RenderError, match="longer than 1,600"):
         sms("{{ job.description }}", facts(job={"description": "x" * 1_601}))
 

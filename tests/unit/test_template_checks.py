@@ -99,7 +99,7 @@ def test_a_group_is_not_a_variable() -> None:
     (problem,) = problems("{{ job }}")
     assert problem.startswith("text line 1: 'job' is not a variable by itself; write one of job.")
     (problem,) = problems("{% for field in company %}x{% endfor %}")
-    assert "write one of company.email, company.name" in problem
+    assert "write one of company.address, company.email, company.name" in problem
     (problem,) = problems("{{ event }}")
     assert "write one of event.name, event.…" in problem
 
