@@ -41,7 +41,7 @@ from devstack.twilio_api import (
     representation,
 )
 from devstack.web import LoopbackServer
-from fixlify.channels.sms.segments import number_of_segments
+from fixlify.domain.segments import number_of_segments
 
 __all__ = ["CapturedSms", "SmsCatcher"]
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from fixlify.domain.graphemes import graphemes
+
 MOST_SEGMENTS: Final = 10
 """Segments of one message. Twilio takes no more of some networks, and nobody reads more."""
 
@@ -36,8 +38,10 @@ def segments_of(body: str) -> Segments:
     """Return what a phone network makes of *body*."""
     odd = tuple(dict.fromkeys(c for c in body if c not in _GSM and c not in _GSM_EXTENDED))
     if odd:
-        units = [2 if c > "\uffff" else 1 for c in body]
+        # What a reader takes for one character is never split across two parts.
+        units = [sum(2 if c > "\uffff" else 1 for c in piece) for piece in graphemes(body)]
         return Segments("UCS-2", sum(units), _count(units, single=70, part=67), odd)
+    # Nor is one of two units: an escape and what follows it.
     units = [2 if c in _GSM_EXTENDED else 1 for c in body]
     return Segments("GSM-7", sum(units), _count(units, single=160, part=153))
 
@@ -52,7 +56,6 @@ def _count(units: Sequence[int], *, single: int, part: int) -> int:
         return 1
     count, used = 1, 0
     for unit in units:
-        # A character of two units is never split across two parts.
         if used + unit > part:
             count, used = count + 1, 0
         used += unit

@@ -8,7 +8,6 @@ from typing import Final, Literal
 from uuid import UUID
 
 from activities.composition import compose
-from fixlify.channels.sms.segments import number_of_segments
 from fixlify.domain.automation import PinnedDefinition
 from fixlify.domain.facts import Facts, Subject
 from fixlify.domain.moments import client_zone
@@ -21,6 +20,7 @@ from fixlify.domain.rules import (
     hold_for_hours,
 )
 from fixlify.domain.runs import MessageStatus
+from fixlify.domain.segments import number_of_segments
 from fixlify.domain.steps import SendEmail, SendSms, every_step
 from fixlify.storage.messages import NewMessage
 from fixlify.storage.owners import Owner

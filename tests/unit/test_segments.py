@@ -1,8 +1,8 @@
-"""The SMS catcher counts segments as phone networks and Twilio's bill do."""
+"""Segments are counted as phone networks and Twilio's bill do."""
 
 import pytest
 
-from fixlify.channels.sms.segments import number_of_segments
+from fixlify.domain.segments import Segments, number_of_segments, segments_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,19 @@ from fixlify.channels.sms.segments import number_of_segments
 )
 def test_a_body_is_cut_into_segments(body: str, segments: int) -> None:
     assert number_of_segments(body) == segments
+
+
+def test_what_forces_the_larger_alphabet_is_named_once_and_in_order() -> None:
+    assert segments_of("It\u2019s done 🎉 \u2013 it\u2019s done 🎉") == Segments(
+        "UCS-2", 27, 1, ("\u2019", "🎉", "\u2013")
+    )
+
+
+def test_a_plain_text_has_nothing_odd_and_counts_what_takes_two() -> None:
+    assert segments_of("5 € [net]\n") == Segments("GSM-7", 13, 1)
+
+
+def test_what_a_reader_takes_for_one_character_is_never_split() -> None:
+    family = "👨‍👩‍👧"
+    assert number_of_segments("ł" * 66 + family + "ł" * 59) == 2
+    assert number_of_segments("ł" * 66 + family + "ł" * 60) == 3
