@@ -24,7 +24,7 @@ CHROMIUM_FLAGS: Final = (
     "--disable-sync",
 )
 
-_INSTALL: Final = "/usr/bin/env npm ci --no-audit --no-fund --ignore-scripts".split()
+_INSTALL: Final = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 
 
 def run_node(script: str, given: Any) -> Any:

@@ -14,7 +14,9 @@ DEFAULT_COLOR: Final = "#334e68"
 
 _LONGEST_ADDRESS: Final = 2_000
 _COLOR: Final = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
-_DARK: Final = "#111111"
+# A host as people type it, with a dot in it: "lakeside.example", and what may follow.
+_HOST: Final = re.compile(r"[^\s/:@?#]+\.[^\s/:@?#.]+(:\d{1,5})?([/?#]\S*)?")
+_DARK: Final = "#000000"
 _LIGHT: Final = "#ffffff"
 
 
@@ -54,7 +56,7 @@ def logo_of(url: str | None) -> str | None:
 def website_of(url: str | None) -> tuple[str, str] | None:
     """Return where a website is and how that is written, ``lakeside.example``; or None."""
     url = (url or "").strip()
-    if "://" not in url:
+    if _HOST.fullmatch(url):
         url = f"https://{url}"
     if not _is_link(url):
         return None
