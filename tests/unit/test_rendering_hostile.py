@@ -83,11 +83,14 @@ def _values(annotation: Any) -> tuple[Any, ...]:
     return ()
 
 
-PIECES = """
-{{ }} {% %} {# #} client.first_name for x in [1] if endfor endif else | default join ~ ( ) ' "
-<p > <a href= </p> <!-- --> - = set raw endraw style <script> <table> <tr> <title upper **
-9999999999 .__class__
-""".split(" ")
+PIECES = [
+    " ",
+    "\n",
+    *re.findall(
+        r"\S+",
+        """\n{{ }} {% %} {# #} client.first_name for x in [1] if endfor endif else | default join ~ ( ) ' \"\n<p > <a href= </p> <!-- --> - = set raw endraw style <script> <table> <tr> <title upper **\n9999999999 .__class__\n""",
+    ),
+]
 
 
 class _Elements(HTMLParser):
