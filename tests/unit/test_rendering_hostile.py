@@ -84,12 +84,10 @@ def _values(annotation: Any) -> tuple[Any, ...]:
 
 
 PIECES = [
-    " ",
-    "\n",
-    *re.findall(
-        r"\S+",
-        """\n{{ }} {% %} {# #} client.first_name for x in [1] if endfor endif else | default join ~ ( ) ' \"\n<p > <a href= </p> <!-- --> - = set raw endraw style <script> <table> <tr> <title upper **\n9999999999 .__class__\n""",
-    ),
+    *(" ", "\n", "{{", "}}", "{%", "%}", "{#", "#}", "client.first_name", "for", "x", "in", "[1]"),
+    *("endfor", "if", "else", "endif", "|", "default", "upper", "join", "~", "(", ")", "'", '"'),
+    *("<p", "<p ", ">", "<a href=", "</p>", "<!--", "-->", "<script>", "<table>", "<tr>", "<title"),
+    *("-", "=", "set", "raw", "endraw", "style", "**", "9999999999", ".__class__"),
 ]
 
 
