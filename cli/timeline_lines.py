@@ -317,6 +317,9 @@ _JOURNALED_AS: Final[Mapping[StepKind, str]] = MappingProxyType(
 _MESSAGE_MARKS: Final[Mapping[str, Mark]] = MappingProxyType(
     {
         "sent": Mark.DONE,
+        "delivered": Mark.DONE,
+        "undelivered": Mark.FAILED,
+        "bounced": Mark.FAILED,
         "held": Mark.HELD,
         "queued": Mark.WAITING,
         "sending": Mark.WAITING,

@@ -285,9 +285,8 @@ class Settings(BaseSettings):
     @property
     def unsubscribe_links(self) -> UnsubscribeLinks:
         """The links that the settings make."""
-        return UnsubscribeLinks(
-            self.public_url, self.link_secret and self.link_secret.get_secret_value()
-        )
+        secret = self.link_secret.get_secret_value() if self.link_secret else None
+        return UnsubscribeLinks(self.public_url, secret)
 
     @property
     def sends_sms(self) -> bool:

@@ -75,7 +75,9 @@ async def store_template(
             "locale": locale,
             "version": version,
             "is_default": locale == default_locale,
-            "source": json.dumps(source.model_dump(exclude_none=True, exclude={"translations", "locale"})),
+            "source": json.dumps(
+                source.model_dump(exclude_none=True, exclude={"translations", "locale"})
+            ),
         }
         for locale, source in sources.items()
     ]

@@ -569,9 +569,7 @@ class TestSettling:
     async def test_refused(self, book: Book) -> None:
         message = await book.enter()
         await book.claim(message)
-        failed = SendReceipt(
-            status=MessageStatus.FAILED, reason="no such number", code="21211"
-        )
+        failed = SendReceipt(status=MessageStatus.FAILED, reason="no such number", code="21211")
         assert await book.act(message, ACTS["refused"]) == failed
         assert await book.claim(message) == failed
         assert (await book.row(message))["error_code"] == "21211"

@@ -196,6 +196,10 @@ class Ledger:
             MessageStatus.QUEUED, reason, from_statuses=(MessageStatus.UNKNOWN,)
         )
 
+    async def told(self, status: MessageStatus, reason: str) -> SendReceipt:
+        """Record what a person found out about a message in doubt: ``sent`` or ``failed``."""
+        return await self._settle(status, reason, from_statuses=(MessageStatus.UNKNOWN,))
+
     async def lost(self, reason: str) -> SendReceipt:
         """Record that nobody knows whether the provider took it."""
         return await self._settle(MessageStatus.UNKNOWN, reason)
