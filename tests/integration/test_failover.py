@@ -444,7 +444,7 @@ async def test_a_trial_that_is_given_up_leaves_the_next_one_to_another_message(p
     assert await pair.sent_by() == "first"
 
 
-@pytest.mark.parametrize("kind", FAILS_OVER)
+@pytest.mark.parametrize("kind", sorted(FAILS_OVER))
 async def test_a_wait_that_was_asked_for_is_granted(pair: Pair, kind: FailureKind) -> None:
     pair.first.failure = out(timedelta(minutes=2), kind)
     await pair.sent_by()
