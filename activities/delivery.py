@@ -21,9 +21,9 @@ from fixlify.domain.durations import format_duration
 from fixlify.domain.errors import OutcomeUnknownError, RecipientError, TransportError
 from fixlify.domain.failures import FailureKind
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
-from fixlify.storage.consent import suppress
+from fixlify.storage.consent import suppress_opted_out
 from fixlify.storage.database import Database
-from fixlify.storage.messages import Channel, ClaimedMessage, Ledger, Report, claim_message
+from fixlify.storage.messages import ClaimedMessage, Ledger, Report, claim_message
 from fixlify.storage.messages.doubts import DoubtfulMessage, find_doubtful
 
 # Together with the channels' own deadlines (two senders of 45 s) these stay below the time-out of
@@ -205,13 +205,9 @@ class Delivery:
 
         async def record(connection: AsyncConnection) -> SendReceipt:
             request = self._request
-            await suppress(
-                connection,
-                request.organization_id,
-                Channel.SMS,
-                recipient,
-                reason="opted out at the provider",
-                source="provider",
+            evidence = {"message_id": str(request.message_id), "code": code}
+            await suppress_opted_out(
+                connection, request.organization_id, recipient, evidence=evidence
             )
             return await self._ledger(connection).unwanted(reason, code)
 

@@ -16,7 +16,9 @@ from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
 from fixlify.channels.email import SmtpChannel, SmtpServer
 from fixlify.channels.sms import TwilioAccount, TwilioChannel
+from fixlify.channels.sms.http import ANSWER_PATIENCE
 from fixlify.channels.webhooks import WebhookChannel
+from fixlify.domain.delivery import InDoubt
 from fixlify.domain.ids import workflow_id
 from fixlify.domain.runs import RunOutcome
 from fixlify.domain.unsubscribing import UnsubscribeLinks
@@ -30,6 +32,12 @@ from worker.workers import build_workers
 from workflows.automation import AutomationWorkflow
 
 SENDER = "automations@fixlify.example"
+# Those of the engine take minutes.
+IN_DOUBT = InDoubt(
+    look_after=timedelta(milliseconds=200),
+    certain_after=timedelta(seconds=3),
+    send_again_after=timedelta(milliseconds=200),
+)
 NOBODY = "http://127.0.0.1:9/"
 """Where nothing listens."""
 _LOOK_AGAIN = 0.005
@@ -88,11 +96,14 @@ async def running_engine(
     *,
     webhooks: str = NOBODY,
     links: UnsubscribeLinks | None = None,
+    in_doubt: InDoubt = IN_DOUBT,
+    answer_patience: timedelta = ANSWER_PATIENCE,
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[Engine]:
     """Run workers against the office's database; the test calls the relay itself.
 
-    Every webhook goes to the receiver at *webhooks*.
+    Every webhook goes to the receiver at *webhooks*. Twilio may take *answer_patience* to
+    answer.
     """
     database = Database(office.url, Role.ENGINE)
     email = SmtpChannel(SmtpServer.from_url(mail.url))
@@ -102,7 +113,8 @@ async def running_engine(
             auth_token=SecretStr(phone.auth_token),
             from_number="+15005550100",
             base_url=phone.base_url,
-        )
+        ),
+        answer_patience=answer_patience,
     )
     calls = WebhookChannel(stand_in=webhooks)
     workers = build_workers(
@@ -113,6 +125,7 @@ async def running_engine(
         webhooks=calls,
         sender=SENDER,
         links=links,
+        in_doubt=in_doubt,
         max_cached_workflows=max_cached_workflows,
     )
     try:

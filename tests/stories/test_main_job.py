@@ -135,22 +135,6 @@ async def test_a_temporary_refusal_is_tried_again(
     assert [m["attempts"] for m in await office.messages()] == [2, 1]
 
 
-async def test_a_server_that_takes_the_mail_and_hangs_up_is_not_asked_again(
-    office: Office, engine: Engine, mail: MailCatcher
-) -> None:
-    """P4: delivered, but nobody told us; a second attempt would deliver it twice."""
-    await office.apply(THANKS)
-    client = await office.add_client(email="drop-after-data@example.com")
-    job = await office.add_job(client_id=client)
-
-    await office.write_status(job, "completed")
-    (execution,) = await engine.settled()
-
-    assert len(mail.messages) == 1
-    assert execution["status"] == "failed"
-    assert [m["status"] for m in await office.messages()] == ["unknown", "sent"]
-
-
 async def test_an_opt_out_is_kept_and_recorded(
     office: Office, engine: Engine, mail: MailCatcher, phone: SmsCatcher
 ) -> None:
