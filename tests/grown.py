@@ -124,6 +124,9 @@ _GROWN: Final = """
                            ELSE 'sent' END,
                created_at, CASE WHEN status = 'completed' THEN created_at END
         FROM automation_execution_logs;
+    INSERT INTO message_transitions (organization_id, message_id, from_status, to_status, cause,
+                                     attempt)
+        SELECT organization_id, id, 'queued', 'sending', 'attempt 1', 1 FROM messages;
     INSERT INTO automation_decisions (organization_id, execution_id, step_id, kind, detail)
         SELECT organization_id, id, 'text', 'held', 'quiet hours' FROM automation_execution_logs;
     INSERT INTO automation_actions (execution_id, step_id, organization_id, kind, status)

@@ -28,6 +28,7 @@ from tests.grown import AUTOMATION, COMPANY, JOB, ROW, acting_as, grown_database
 from tests.integration.test_queries_actions import ACTIONS
 from tests.integration.test_queries_channels import CHANNELS
 from tests.integration.test_queries_consent import GATE
+from tests.integration.test_queries_delivery import DELIVERY
 from tests.integration.test_queries_hearing import HEARING
 from tests.integration.test_queries_inbound import INBOUND
 from tests.integration.test_queries_people import PEOPLE
@@ -242,6 +243,7 @@ def test_no_statement_is_forgotten() -> None:
             *INBOUND,
             *TEMPLATES,
             *CHANNELS,
+            *DELIVERY,
         )
     }
     found = statements()
