@@ -80,7 +80,7 @@ def _what_options(command: _Command) -> _Command:
 @organization_option
 @json_option
 def show(client: str, organization: str | None, as_json: bool) -> None:
-    """Tell what CLIENT does not want, since when, and all that was ever said about it.
+    """Tell what CLIENT does not want, and all that was said about it.
 
     CLIENT is an id, an email or a phone number.
     """

@@ -98,7 +98,7 @@ def list_(
 @organization_option
 @json_option
 def show(message: str, organization: str | None, as_json: bool) -> None:
-    """Show one message, and every change of its status with its time and cause.
+    """Show one message, and each change of it with its cause.
 
     ID is a message's id, or its first six digits or more.
     """
