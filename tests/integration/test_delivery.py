@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.delivery import Finding, deliver
 from fixlify.channels import Accepted
+from fixlify.domain.delivery import DELIVERY_DEADLINES
+from fixlify.domain.errors import TransportError
+from fixlify.domain.failures import FailureKind
 from fixlify.domain.ids import new_id
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import MessageStatus, SendReceipt, SendRequest
 from fixlify.storage.database import Database
 from fixlify.storage.messages import ClaimedMessage, enter_messages
@@ -54,6 +60,21 @@ class Willing:
         return False
 
 
+class Busy(Willing):
+    """A sender that is asked to wait."""
+
+    asked = timedelta(minutes=7)
+
+    async def hand_over(self, message: ClaimedMessage) -> Accepted:
+        raise TransportError(
+            "too many requests at once",
+            permanent=False,
+            kind=FailureKind.THROTTLED,
+            code="20429",
+            retry_after=self.asked,
+        )
+
+
 async def test_a_claim_that_waits_for_the_database_is_alive(
     office: Office, engine_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +93,32 @@ async def test_a_claim_that_waits_for_the_database_is_alive(
         await asyncio.wait_for(beaten.wait(), 10)
         assert not sending.done()
     assert await sending == SendReceipt(status=MessageStatus.SENT)
+
+
+async def test_what_is_tried_for_as_long_as_its_class_allows_is_given_up(
+    office: Office, engine_database: Database
+) -> None:
+    """The ledger says so, with what stood in the way; the run is not told to try again."""
+    request = await _queued(office, engine_database)
+    environment = ActivityEnvironment()
+    begun = environment.info.scheduled_time
+    deadline = DELIVERY_DEADLINES[MessageClass.TRANSACTIONAL]
+    for waited, status in ((deadline / 2, "queued"), (deadline, "failed")):
+        environment.info = replace(environment.info, started_time=begun + waited)
+        with pytest.raises(ApplicationError) as raised:
+            await environment.run(deliver, engine_database, request, Busy())
+        assert raised.value.non_retryable is (status == "failed")
+        (message,) = await office.messages()
+        assert message["status"] == status
+    assert message["reason"] == "gave up after 6h: too many requests at once"
+    assert message["error_code"] == "20429"
+
+
+async def test_a_wait_that_is_asked_for_is_kept(office: Office, engine_database: Database) -> None:
+    request = await _queued(office, engine_database)
+    with pytest.raises(ApplicationError) as raised:
+        await ActivityEnvironment().run(deliver, engine_database, request, Busy())
+    assert raised.value.next_retry_delay == Busy.asked
 
 
 async def test_a_cancelled_run_waits_for_the_answer_of_a_call_under_way(
