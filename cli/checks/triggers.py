@@ -20,6 +20,7 @@ TRIGGERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "tasks": frozenset({"fixlify_task_recorded"}),
         "inbound_messages": frozenset({"fixlify_inbound_message_recorded"}),
         "automation_workflows": frozenset({"fixlify_automation_activated"}),
+        "messages": frozenset({"fixlify_message_moved"}),
     }
 )
 """The triggers that migrations make, by table."""

@@ -44,7 +44,8 @@ steps:
 """
 SLOW = FOLLOW_UP.replace("steps:", "steps:\n  - {id: rest, type: wait, for: 2d}")
 REFUSED = "fail-550@example.com"
-UNKNOWN = "+15005550023"
+UNKNOWN = "drop-after-data@example.com"
+NOT_A_NUMBER = "+15005550001"
 
 
 @pytest.fixture
@@ -134,10 +135,12 @@ class TestGoingOn:
         engine: Engine,
         engine_database: Database,
         phone: SmsCatcher,
+        mail: MailCatcher,
     ) -> None:
-        first = await fail(office, engine, phone=UNKNOWN, email=REFUSED, company="Engines")
+        first = await fail(office, engine, phone=NOT_A_NUMBER, email=UNKNOWN, company="Engines")
         (candidate,) = await candidates(engine_database, office, first["id"])
         assert (candidate.sent, candidate.again, candidate.unknown) == (0, 1, 1)
+        in_doubt = len(mail.messages)
         await office.query("UPDATE clients SET phone = '+12125550123', email = 'ada@example.com'")
 
         for redriven in (1, 2):
@@ -146,11 +149,12 @@ class TestGoingOn:
             assert (execution["status"], execution["redrives"]) == ("failed", redriven)
 
         assert len(phone.messages) == 1
+        assert len(mail.messages) == in_doubt
         assert {row["step_id"]: row["status"] for row in await office.messages()} == {
-            "text": "unknown",
-            "mail": "sent",
+            "text": "sent",
+            "mail": "unknown",
         }
-        assert "text" in execution["error_message"]
+        assert "mail" in execution["error_message"]
 
     async def test_consent_is_asked_again(
         self, office: Office, engine: Engine, engine_database: Database, mail: MailCatcher

@@ -14,7 +14,7 @@ from fixlify.storage.tables.base import CLOCK, Table, one_of
 
 
 class TransitionRow(Table):
-    """One change of a message's status; written by the trigger ``messages_move`` alone."""
+    """One change of a message's status; written by the trigger ``fixlify_message_moved`` alone."""
 
     __tablename__ = "message_transitions"
     __table_args__ = (Index(None, "message_id", "id"),)

@@ -50,7 +50,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER messages_move
+CREATE TRIGGER fixlify_message_moved
     BEFORE UPDATE OF status ON messages
     FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
     EXECUTE FUNCTION fixlify_move_message();
