@@ -143,7 +143,10 @@ async def test_killed_in_the_middle_of_a_call_it_says_unknown_and_never_resends(
     tmp_path: Path,
 ) -> None:
     """The mail server has the message and stays silent; then the worker dies."""
-    settings = _settings(office, temporal_server, mail, phone)
+    settings = {
+        **_settings(office, temporal_server, mail, phone),
+        "FIXLIFY_EMAIL_AT_MOST_ONCE": "transactional",
+    }
     await office.apply(THANKS)
     client = await office.add_client(email="hang@example.com")
     job = await office.add_job(client_id=client)

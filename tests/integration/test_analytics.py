@@ -15,7 +15,7 @@ import pytest
 
 from devstack.postgres import EmbeddedPostgres
 from fixlify.domain.ids import new_id
-from fixlify.domain.runs import ExecutionStatus, MessageStatus
+from fixlify.domain.runs import TAKEN, ExecutionStatus, MessageStatus
 from fixlify.storage.analytics import recompute_analytics
 from fixlify.storage.database import Database
 from tests.clones import delete_everything, new_database
@@ -168,7 +168,7 @@ async def recount(office: Office) -> list[dict[str, Any]]:
             durations.setdefault(key, []).append(each["completed_at"] - each["started_at"])
     for message in messages:
         row = found[groups[message["execution_id"]]]
-        if message["status"] == "sent":
+        if message["status"] in TAKEN:
             row["emails_sent" if message["channel"] == "email" else "sms_sent"] += 1
         elif message["status"] in ("failed", "suppressed", "cancelled"):
             row["messages_not_sent"] += 1

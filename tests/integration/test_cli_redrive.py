@@ -40,6 +40,7 @@ async def add_failed(office: Office, database: Database, *statuses: str, **colum
         message = new_message(office, execution_id, id=new_id(), step_id=status)
         async with database.transaction() as connection:
             await enter_messages(connection, execution_id, [message])
+        await office.query("UPDATE messages SET status = 'sending' WHERE id = %s", message.id)
         await office.query("UPDATE messages SET status = %s WHERE id = %s", status, message.id)
     await office.query(
         "UPDATE automation_execution_logs SET status = 'failed' WHERE id = %s", execution_id

@@ -217,6 +217,9 @@ class TestWritingAnew:
     async def test_what_is_not_held_stands(self, desk: Desk, status: str) -> None:
         await desk.begin(self.STEP)
         await desk.render()
+        await desk.office.query(
+            "UPDATE messages SET status = 'sending' WHERE %s = 'unknown'", status
+        )
         await desk.office.query("UPDATE messages SET status = %s", status)
         before = await desk.row()
         await desk.office.query("UPDATE jobs SET title = 'Tap repair'")

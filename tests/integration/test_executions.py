@@ -281,6 +281,7 @@ class TestFinishing:
                 execution,
                 [new_message(office, execution, step_id=each) for each in standing],
             )
+        await office.query("UPDATE messages SET status = 'sending' WHERE step_id = 'unknown'")
         await office.query("UPDATE messages SET status = step_id")
         await finish(engine_database, execution, office.organization_id, status)
         assert {row["step_id"]: row["status"] for row in await office.messages()} == {

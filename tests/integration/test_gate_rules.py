@@ -195,6 +195,7 @@ class TestCaps:
         await _rule(book, ONE_A_DAY)
         first, second = await book.enter(), await self.another(book)
         await book.claim(first, MORNING)
+        await book.office.query("UPDATE messages SET status = 'queued' WHERE id = %s", first)
         await book.office.query("UPDATE messages SET status = %s WHERE id = %s", status, first)
         assert isinstance(await book.claim(second, MORNING), ClaimedMessage)
 

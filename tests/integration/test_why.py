@@ -304,6 +304,8 @@ async def test_until_when_a_message_is_held_is_said_once(
     command_line: CommandLine, office: Office, reminded: UUID
 ) -> None:
     until = "held until 2026-11-18 08:00 America/New_York: quiet hours 21:00-08:00"
+    # The story is told of what went out; nothing that did is ever held.
+    await office.query("ALTER TABLE messages DISABLE TRIGGER fixlify_message_moved")
     await office.query(
         "UPDATE messages SET status = 'held', sent_at = NULL, provider = NULL, provider_id = NULL, "
         f"held_until = '2026-11-18 13:00Z', reason = '{until}'"

@@ -3,8 +3,7 @@
 -- unless its provider surely does not have it, or a person redrives it.
 
 CREATE FUNCTION fixlify_may_become(from_status text, to_status text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE from_status
         WHEN 'queued' THEN to_status IN ('held', 'sending', 'sent', 'delivered', 'undelivered',
                                          'bounced', 'failed', 'suppressed', 'cancelled')
@@ -25,15 +24,13 @@ AS $$
 $$;
 
 CREATE FUNCTION fixlify_move_message() RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = public, pg_temp
-AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT fixlify_may_become(OLD.status, NEW.status) THEN
+    IF NOT public.fixlify_may_become(OLD.status, NEW.status) THEN
         RAISE EXCEPTION 'a message that is % cannot become %', OLD.status, NEW.status
             USING ERRCODE = 'check_violation', HINT = 'look at it with fixlify messages show';
     END IF;
-    INSERT INTO message_transitions (
+    INSERT INTO public.message_transitions (
         organization_id, message_id, from_status, to_status, cause, attempt,
         provider, provider_id, sender, error_code
     ) VALUES (
