@@ -42,10 +42,12 @@ _FIND: Final = text("""
            (SELECT count(*) FROM message_transitions t
             WHERE t.message_id = m.id AND t.to_status = 'unknown') AS doubts,
            ARRAY(SELECT o.provider_id FROM messages o
-                 WHERE o.recipient = m.recipient AND o.sending_at >= m.sending_at - CAST(:clocks AS interval)
+                 WHERE o.recipient = m.recipient
+                   AND o.sending_at >= m.sending_at - CAST(:clocks AS interval)
                    AND o.id <> m.id AND o.provider_id IS NOT NULL) AS known,
            EXISTS (SELECT FROM messages o
-                   WHERE o.recipient = m.recipient AND o.sending_at >= m.sending_at - CAST(:clocks AS interval)
+                   WHERE o.recipient = m.recipient
+                     AND o.sending_at >= m.sending_at - CAST(:clocks AS interval)
                      AND o.channel = m.channel AND o.body_text = m.body_text
                      AND o.status IN ('sending', 'unknown')
                      AND (o.sending_at, o.id) < (m.sending_at, m.id)) AS has_twin
