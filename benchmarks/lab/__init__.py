@@ -1,0 +1,1 @@
+"""What every measurement stands on: a stack, companies, business writes, and figures."""

@@ -1,0 +1,1 @@
+"""What people use instead, doing the same job on the same machine in the same run."""

@@ -1,0 +1,1 @@
+"""The page the benchmark writes: Markdown, and charts as SVG."""
