@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.failures import send_failure, usable_data
 from fixlify.channels import Accepted
@@ -84,14 +85,71 @@ async def deliver(database: Database, request: SendRequest, sender: Sender) -> S
             known later; not retryable when it refused for good, or when nobody will know.
     """
     async with _heartbeat():
-        sending = asyncio.ensure_future(Delivery(database, request, sender).attempt())
-        try:
-            return await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            # A run cancelled in the middle of a call cannot call the message back. The call has
-            # deadlines of its own, and only its answer tells what became of the message.
-            await asyncio.gather(sending, return_exceptions=True)
+        return await _uninterrupted(Delivery(database, request, sender))
+
+
+async def deliver_at_once(
+    database: Database, request: SendRequest, sender: Sender, tries: FirstTries
+) -> SendReceipt:
+    """Try once to send one message, inside the workflow task of its run.
+
+    Returns:
+        As ``deliver``; or ``queued`` where the message is to take its place in the channel's
+        queue, because its provider may take it later, or its fate may be known later, or too
+        many are being tried already.
+
+    Raises:
+        ApplicationError: Not retryable, as ``deliver`` has it.
+    """
+    if not tries.begin():
+        return SendReceipt(status=MessageStatus.QUEUED, reason="others are being tried")
+    try:
+        return await _uninterrupted(Delivery(database, request, sender))
+    except ApplicationError as error:
+        if error.non_retryable:
             raise
+        return SendReceipt(
+            status=MessageStatus.QUEUED, reason=error.message, pause=error.next_retry_delay
+        )
+    finally:
+        tries.end()
+
+
+class FirstTries:
+    """How many sends this process tries inside workflow tasks; one for all its channels.
+
+    Each holds up a workflow task for as long as its provider takes. Where one is slow, what is
+    beyond *most* waits in its queue, and the tasks of other runs go on.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way = 0
+
+    def begin(self) -> bool:
+        """Take a place, to be given back by ``end``; return False where there is none."""
+        if self._under_way >= self._most:
+            return False
+        self._under_way += 1
+        return True
+
+    def end(self) -> None:
+        """Give the place back."""
+        self._under_way -= 1
+
+
+async def _uninterrupted(delivery: Delivery) -> SendReceipt:
+    """Make the attempt to its end, even where the run is cancelled meanwhile.
+
+    It cannot call the message back. The call has deadlines of its own, and only its answer
+    tells what became of the message.
+    """
+    sending = asyncio.ensure_future(delivery.attempt())
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.gather(sending, return_exceptions=True)
+        raise
 
 
 class Delivery:
@@ -103,8 +161,8 @@ class Delivery:
         self._sender = sender
         info = activity.info()
         # Stamped by the Temporal server: one clock for all workers, and that of the run's timers.
-        self._now = info.started_time
-        self._begun = info.scheduled_time
+        self._now = request.now or info.started_time
+        self._begun = request.now or info.scheduled_time
         self._attempt = info.attempt
         self._log = _log.bind(message_id=str(request.message_id))
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from temporalio import activity
 
-from activities.delivery import Finding, deliver
+from activities.delivery import Finding, FirstTries, deliver, deliver_at_once
 from fixlify.channels import Accepted, EmailChannel, OutgoingEmail
 from fixlify.domain.delivery import InDoubt
 from fixlify.domain.rules import MessageClass
@@ -32,6 +32,7 @@ class EmailActivities:
         *,
         unsubscribe: UnsubscribeLinks | None = None,
         in_doubt: InDoubt | None = None,
+        tries: FirstTries | None = None,
     ) -> None:
         """Take the collaborators.
 
@@ -41,8 +42,10 @@ class EmailActivities:
             sender: The sender address of every email.
             unsubscribe: What marketing mail is unsubscribed from by; None without a public URL.
             in_doubt: What is done when nobody knows whether one went out.
+            tries: How many sends are tried inside workflow tasks; None for none.
         """
         self._database = database
+        self._tries = tries or FirstTries(0)
         self._sender = EmailSender(channel, sender, unsubscribe, in_doubt or InDoubt())
 
     @activity.defn(name="send_email")
@@ -57,6 +60,15 @@ class EmailActivities:
             ApplicationError: See ``deliver``.
         """
         return await deliver(self._database, request, self._sender)
+
+    @activity.defn(name="send_email_at_once")
+    async def send_email_at_once(self, request: SendRequest) -> SendReceipt:
+        """Try once to send one email of the ledger, inside the workflow task of its run.
+
+        Raises:
+            ApplicationError: See ``deliver_at_once``.
+        """
+        return await deliver_at_once(self._database, request, self._sender, self._tries)
 
 
 class EmailSender:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from activities.failures import usable_data
 from fixlify.domain.automation import PinnedDefinition, TemplateSource
 from fixlify.domain.endings import exit_reason
 from fixlify.domain.facts import Facts, Subject, is_event_field
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import (
     Ending,
@@ -29,7 +30,7 @@ from fixlify.storage.automations import load_pinned
 from fixlify.storage.database import Database
 from fixlify.storage.decisions import DecisionKind, record_decision
 from fixlify.storage.facts import load_facts, load_trigger_data
-from fixlify.storage.messages import enter_messages, find_entered
+from fixlify.storage.messages import EnteredMessage, enter_messages, find_entered
 from fixlify.storage.owners import find_owner
 
 
@@ -47,9 +48,24 @@ class RenderingActivities:
     Versions never change, so each is read from the database once.
     """
 
-    def __init__(self, database: Database, links: UnsubscribeLinks | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        links: UnsubscribeLinks | None = None,
+        *,
+        at_once: Collection[LimitedChannel] = (),
+    ) -> None:
+        """Take the collaborators.
+
+        Args:
+            database: Acting as the engine.
+            links: How people get out of marketing email.
+            at_once: The channels whose messages are tried as soon as they are written, unless an
+                operator gave the channel a rate.
+        """
         self._database = database
         self._links = links or UnsubscribeLinks()
+        self._at_once = frozenset(at_once)
         self._versions: dict[tuple[UUID, int], _Version] = {}
 
     @activity.defn(name="render_messages")
@@ -104,10 +120,17 @@ class RenderingActivities:
                     message_id=message.id,
                     status=message.status,
                     reason=message.reason,
+                    message_class=message_class_of(step, version.pinned),
+                    at_once=self._is_tried_at_once(step, message),
                 )
-                for message in (entered[step_id] for step_id in request.step_ids)
+                for step, message in ((step, entered[str(step.id)]) for step in steps)
             )
         )
+
+    def _is_tried_at_once(self, step: SendEmail | SendSms, message: EnteredMessage) -> bool:
+        channel = LimitedChannel.EMAIL if isinstance(step, SendEmail) else LimitedChannel.SMS
+        # What has a rate takes its turn in the queue, where Temporal keeps to it.
+        return channel in self._at_once and not message.has_rate
 
     async def _version(self, connection: AsyncConnection, request: RenderRequest) -> _Version:
         key = (request.automation_id, request.version)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from temporalio import activity
 
-from activities.delivery import Finding, deliver
+from activities.delivery import Finding, FirstTries, deliver, deliver_at_once
 from fixlify.channels import Accepted, OutgoingSms, SmsChannel
 from fixlify.channels.sms.callbacks import status_callback_url
 from fixlify.channels.sms.codes import is_landline
@@ -31,6 +31,7 @@ class SmsActivities:
         *,
         public_url: str | None = None,
         in_doubt: InDoubt | None = None,
+        tries: FirstTries | None = None,
     ) -> None:
         """Take the collaborators.
 
@@ -39,8 +40,10 @@ class SmsActivities:
             channel: Where text messages go.
             public_url: Where the provider reports delivery; None for nowhere.
             in_doubt: What is done when nobody knows whether one went out.
+            tries: How many sends are tried inside workflow tasks; None for none.
         """
         self._database = database
+        self._tries = tries or FirstTries(0)
         self._sender = SmsSender(channel, public_url, in_doubt or InDoubt())
 
     @activity.defn(name="send_sms")
@@ -55,6 +58,15 @@ class SmsActivities:
             ApplicationError: See ``deliver``.
         """
         return await deliver(self._database, request, self._sender)
+
+    @activity.defn(name="send_sms_at_once")
+    async def send_sms_at_once(self, request: SendRequest) -> SendReceipt:
+        """Try once to send one text message of the ledger, inside the workflow task of its run.
+
+        Raises:
+            ApplicationError: See ``deliver_at_once``.
+        """
+        return await deliver_at_once(self._database, request, self._sender, self._tries)
 
 
 class SmsSender:

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fixlify.domain.errors import ConfigurationError, WebhookAddressError
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.rules import MessageClass
 from fixlify.domain.unsubscribing import SHORTEST_KEY, UnsubscribeLinks, keys_of
 from fixlify.domain.webhooks import parse_target
@@ -173,6 +174,13 @@ class Settings(BaseSettings):
             description="Text messages a second, all workers together",
         ),
     ] = None
+    send_at_once: Annotated[
+        bool,
+        Field(
+            validation_alias="FIXLIFY_SEND_AT_ONCE",
+            description="Whether a message without a rate is tried before it joins its queue",
+        ),
+    ] = True
     database_pool_size: Annotated[
         int,
         Field(
@@ -276,6 +284,14 @@ class Settings(BaseSettings):
         ):
             raise ValueError(f"each key must have at least {SHORTEST_KEY} characters")
         return secret
+
+    @property
+    def channels_tried_at_once(self) -> frozenset[LimitedChannel]:
+        """The channels whose messages are tried before they take a place in their queue."""
+        if not self.send_at_once:
+            return frozenset()
+        rates = {LimitedChannel.EMAIL: self.email_rate, LimitedChannel.SMS: self.sms_rate}
+        return frozenset(channel for channel, rate in rates.items() if rate is None)
 
     @property
     def email_classes_at_most_once(self) -> frozenset[MessageClass]:

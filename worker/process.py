@@ -71,6 +71,7 @@ async def _running_workers(
         links=settings.unsubscribe_links,
         public_url=settings.public_url,
         in_doubt=InDoubt(at_most_once=settings.email_classes_at_most_once),
+        at_once=settings.channels_tried_at_once,
     )
     await warm_up(database, email, sms)
     tasks = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.actions import ActionActivities
 from activities.decisions import DecisionActivities
+from activities.delivery import FirstTries
 from activities.email import EmailActivities
 from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
@@ -21,6 +23,7 @@ from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain import queues
 from fixlify.domain.delivery import InDoubt
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.storage.database import Database
 from worker.sandbox import workflow_runner
@@ -38,6 +41,8 @@ WORKFLOWS: Final[list[type[Any]]] = [
 GRACEFUL_SHUTDOWN: Final = timedelta(seconds=150)
 # Workflow tasks are CPU-bound; more at once in one process only makes each slower.
 CONCURRENT_WORKFLOW_TASKS: Final = 10
+# Sends tried inside workflow tasks: these wait for providers, and cost no others their turn.
+FIRST_TRIES: Final = 10
 CONCURRENT_SENDS: Final = 50
 # Each keeps a connection of the pool busy; the others are for the runs.
 CONCURRENT_SWEEPS: Final = 4
@@ -54,6 +59,7 @@ def build_workers(
     links: UnsubscribeLinks | None = None,
     public_url: str | None = None,
     in_doubt: InDoubt | None = None,
+    at_once: Collection[LimitedChannel] = (LimitedChannel.EMAIL, LimitedChannel.SMS),
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
     """Return the workers, not yet running.
@@ -68,15 +74,20 @@ def build_workers(
         links: How people unsubscribe from marketing email; None without a public address.
         public_url: Where providers report to; None for nowhere.
         in_doubt: What is done about messages whose fate nobody knows.
+        at_once: The channels whose messages are tried in the workflow task that wrote them; of
+            the others every message takes its turn in the channel's queue.
         max_cached_workflows: 0 replays every workflow task from its history, for tests.
     """
     versions = PinnedVersions()
     executions = ExecutionActivities(database)
     decisions = DecisionActivities(database, versions)
     actions = ActionActivities(database, versions)
-    rendering = RenderingActivities(database, links)
-    emails = EmailActivities(database, email, sender, unsubscribe=links, in_doubt=in_doubt)
-    texts = SmsActivities(database, sms, public_url=public_url, in_doubt=in_doubt)
+    rendering = RenderingActivities(database, links, at_once=at_once)
+    tries = FirstTries(FIRST_TRIES)
+    emails = EmailActivities(
+        database, email, sender, unsubscribe=links, in_doubt=in_doubt, tries=tries
+    )
+    texts = SmsActivities(database, sms, public_url=public_url, in_doubt=in_doubt, tries=tries)
     sweeps = SweepActivities(database)
     calls = WebhookActivities(database, versions, webhooks)
     automations = Worker(
@@ -89,6 +100,8 @@ def build_workers(
             executions.withdraw_message,
             executions.record_outcome,
             rendering.render_messages,
+            emails.send_email_at_once,
+            texts.send_sms_at_once,
             decisions.look,
             actions.update_record,
             actions.create_task,
@@ -97,7 +110,7 @@ def build_workers(
         ],
         workflow_runner=workflow_runner(),
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-        max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS,
+        max_concurrent_workflow_tasks=CONCURRENT_WORKFLOW_TASKS + FIRST_TRIES,
         max_cached_workflows=max_cached_workflows,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from temporalio import workflow
@@ -297,10 +297,16 @@ class AutomationWorkflow(HoldingRun):
                 if rendered.ending is not None:
                     return await calls.withdraw(message, self._run, rendered.ending.reason)
                 (message,) = rendered.messages
-            is_written_now = False
+            is_first, is_written_now = is_written_now, False
             # Held: by the evening before, or a run of before a reset.
             if message.status not in (MessageStatus.QUEUED, MessageStatus.HELD):
                 return SendReceipt(status=message.status, reason=message.reason)
+            if is_first and message.at_once:
+                receipt = await calls.send_at_once(step, message, self._run)
+                if receipt.status is not MessageStatus.QUEUED:
+                    return receipt
+                if receipt.pause is not None:
+                    await self._pause(step, receipt.pause)
             return await calls.send(step, message, self._run)
 
         async def give_up(reason: str, status: StepStatus) -> SendReceipt:
@@ -318,6 +324,10 @@ class AutomationWorkflow(HoldingRun):
             status = given_up or (StepStatus.CANCELLED if by_hand else StepStatus.SKIPPED)
         # At once: a run that is cancelled meanwhile still tells what went out.
         self._note(step, status, receipt.reason, message_id=message.message_id)
+
+    async def _pause(self, step: PlannedStep, pause: timedelta) -> None:
+        """Give the provider the time it asked for."""
+        await workflow.sleep(pause, summary=f"{step.id}: not taken yet, try again")
 
     async def _send_by_email(self, step: PlannedStep, message: RenderedMessage) -> None:
         """Send the email of a text message whose number takes none."""

@@ -53,6 +53,8 @@ SEND_HEARTBEAT = timedelta(seconds=10)
 SEND_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)
 )
+# What is tried inside a workflow task is tried again in its queue, if at all.
+ONCE = RetryPolicy(maximum_attempts=1)
 # Longer than the channel's own deadline.
 WEBHOOK_TIMEOUT = timedelta(seconds=60)
 WEBHOOK_RETRY = RetryPolicy(
@@ -83,6 +85,36 @@ async def render(request: RenderRequest) -> RenderedMessages:
     return await _ask(RenderingActivities.render_messages, request, summary)
 
 
+async def send_at_once(
+    step: PlannedStep, message: RenderedMessage, run: AutomationRun
+) -> SendReceipt:
+    """Try once to hand one message to its channel, without a turn in the channel's queue.
+
+    A ``queued`` receipt says that it is to take that turn. A failure for good is a receipt too.
+    """
+    is_email = step.kind is StepKind.EMAIL
+    try:
+        return await workflow.execute_local_activity_method(
+            EmailActivities.send_email_at_once if is_email else SmsActivities.send_sms_at_once,
+            SendRequest(
+                message_id=message.message_id,
+                organization_id=run.organization_id,
+                now=workflow.now(),
+            ),
+            start_to_close_timeout=SEND_TIMEOUT,
+            retry_policy=ONCE,
+            summary=f"{step.id}: {step.kind} to the {step.to}",
+        )
+    except (ActivityError, ApplicationError) as error:
+        if is_cancelled_exception(error):
+            raise
+        cause = _cause(error)
+        if isinstance(cause, ApplicationError) and cause.non_retryable:
+            return _failed(error)
+        # The database was away, say: the attempt in the queue finds out how far this one came.
+        return SendReceipt(status=MessageStatus.QUEUED)
+
+
 async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) -> SendReceipt:
     """Hand one message to its channel; a failure for good is a receipt too."""
     is_email = step.kind is StepKind.EMAIL
@@ -100,9 +132,7 @@ async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) 
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        status, reason = _failure(error)
-        is_landline = isinstance(error.cause, ApplicationError) and error.cause.type == LANDLINE
-        return SendReceipt(status=status, reason=reason, landline=is_landline)
+        return _failed(error)
 
 
 async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
@@ -124,7 +154,7 @@ async def act(step: PlannedStep, request: StepRequest) -> ActionReceipt:
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        return ActionReceipt(status=StepStatus.FAILED, reason=_failure(error)[1])
+        return ActionReceipt(status=StepStatus.FAILED, reason=_failed(error).reason)
 
 
 async def withdraw(message: RenderedMessage, run: AutomationRun, reason: str) -> SendReceipt:
@@ -169,19 +199,27 @@ def ended_before(error: BaseException) -> str | None:
 
 
 def _message(error: BaseException, type_: str) -> str | None:
-    # A local activity's own error comes bare, an ordinary activity's wrapped.
-    cause = error.cause if isinstance(error, ActivityError) else error
+    cause = _cause(error)
     if isinstance(cause, ApplicationError) and cause.type == type_:
         return cause.message
     return None
 
 
-def _failure(error: ActivityError) -> tuple[MessageStatus, str]:
-    cause = error.cause
+def _cause(error: BaseException) -> BaseException | None:
+    # A local activity's own error comes bare, an ordinary activity's wrapped.
+    return error.cause if isinstance(error, ActivityError) else error
+
+
+def _failed(error: ActivityError | ApplicationError) -> SendReceipt:
+    cause = _cause(error)
     if isinstance(cause, exceptions.TimeoutError) and isinstance(cause.cause, ApplicationError):
         # Between two attempts: the last one says more.
         cause = cause.cause
-    if isinstance(cause, ApplicationError):
-        unknown = cause.type == "OutcomeUnknownError"
-        return MessageStatus.UNKNOWN if unknown else MessageStatus.FAILED, cause.message
-    return MessageStatus.FAILED, "gave up: no answer in time"
+    if not isinstance(cause, ApplicationError):
+        return SendReceipt(status=MessageStatus.FAILED, reason="gave up: no answer in time")
+    is_unknown = cause.type == "OutcomeUnknownError"
+    return SendReceipt(
+        status=MessageStatus.UNKNOWN if is_unknown else MessageStatus.FAILED,
+        reason=cause.message,
+        landline=cause.type == LANDLINE,
+    )

@@ -253,7 +253,9 @@ class RenderRequest(Message):
 class RenderedMessage(Message):
     """One row of the ledger, ready to send when ``status`` is queued.
 
-    Messages of older runs have no ``message_class``: it decided nothing of theirs.
+    Messages of older runs have no ``message_class``: it decided nothing of theirs. Nor are they
+    to be tried ``at_once``, in the workflow task that wrote them, before they take their place
+    in the channel's queue.
     """
 
     step_id: str
@@ -261,6 +263,7 @@ class RenderedMessage(Message):
     status: MessageStatus
     reason: str | None = None
     message_class: MessageClass = MessageClass.TRANSACTIONAL
+    at_once: bool = False
 
 
 class RenderedMessages(Message):
@@ -274,10 +277,15 @@ class RenderedMessages(Message):
 
 
 class SendRequest(Message):
-    """Which message to send."""
+    """Which message to send.
+
+    ``now`` is the run's own clock, for a try inside a workflow task; what takes its place in a
+    queue goes by Temporal's.
+    """
 
     message_id: UUID
     organization_id: UUID
+    now: datetime | None = None
 
 
 class SendReceipt(Message):
@@ -286,7 +294,8 @@ class SendReceipt(Message):
     A held one may be tried again at ``until``, where that is known. One that is ``late`` was
     cancelled for that alone: the run goes on. ``ending`` is set where the run is over with it.
     ``code`` is the provider's, of one that failed; ``landline`` says that it failed because the
-    number takes no text messages.
+    number takes no text messages. One that is ``queued`` was tried at once, in vain, and takes
+    its place in the channel's queue, after ``pause`` where that is set.
     """
 
     status: MessageStatus
@@ -296,6 +305,7 @@ class SendReceipt(Message):
     ending: Ending | None = None
     code: str | None = None
     landline: bool = False
+    pause: timedelta | None = None
 
 
 class Withdrawal(Message):

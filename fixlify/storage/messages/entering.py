@@ -56,19 +56,30 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class EnteredMessage:
-    """A message as the ledger has it."""
+    """A message as the ledger has it.
+
+    ``has_rate`` says whether an operator gave its channel a rate.
+    """
 
     id: UUID
     step_id: str
     status: MessageStatus
     reason: str | None
+    has_rate: bool
 
+
+# What an operator said of the channel of `message`.
+_HAS_RATE: Final = """EXISTS (
+    SELECT FROM channel_settings c
+    WHERE c.channel = message.channel
+      AND (c.per_second < 'Infinity' OR c.organization_per_second IS NOT NULL)
+)"""
 
 # The first row of an execution's step stands, and a repeated render reads it back. Only what is
 # held is written anew: as long as it may go it stays held, for whoever looks for what is held.
 # A run that was waiting is running again from here on, unless it waits for this very message: it
 # says so once, however often it tries.
-_ENTER: Final = text("""
+_ENTER: Final = text(f"""
     WITH resumed AS (
         UPDATE automation_execution_logs SET status = 'running', waiting_for = NULL
         WHERE id = :execution_id AND status = 'waiting' AND NOT EXISTS (
@@ -110,19 +121,21 @@ _ENTER: Final = text("""
             subject = excluded.subject, body_text = excluded.body_text,
             body_html = excluded.body_html
         WHERE messages.status = 'held'
-        RETURNING id, step_id, status, reason
+        RETURNING id, step_id, channel, status, reason
     )
-    SELECT id, step_id, status, reason FROM entered
-    UNION ALL
-    SELECT id, step_id, status, reason FROM messages
-    WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
-      AND step_id NOT IN (SELECT step_id FROM entered)
-""")
+    SELECT id, step_id, status, reason, {_HAS_RATE} AS has_rate FROM (
+        SELECT id, step_id, channel, status, reason FROM entered
+        UNION ALL
+        SELECT id, step_id, channel, status, reason FROM messages
+        WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
+          AND step_id NOT IN (SELECT step_id FROM entered)
+    ) AS message
+""")  # noqa: S608 - a constant
 
-_FIND_ENTERED: Final = text("""
-    SELECT id, step_id, status, reason FROM messages
+_FIND_ENTERED: Final = text(f"""
+    SELECT id, step_id, status, reason, {_HAS_RATE} AS has_rate FROM messages message
     WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
-""")
+""")  # noqa: S608
 
 
 async def enter_messages(
@@ -166,4 +179,5 @@ def _entered(row: Mapping[Any, Any]) -> EnteredMessage:
         step_id=row["step_id"],
         status=MessageStatus(row["status"]),
         reason=row["reason"],
+        has_rate=row["has_rate"],
     )
