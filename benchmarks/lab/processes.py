@@ -20,8 +20,9 @@ class Usage:
 def usage() -> Mapping[str, Usage]:
     """Return what is used now, by kind: ``postgres``, ``temporal``, ``worker``, ``driver``.
 
-    The driver is this process: it measures, and holds the mailbox and the phone. Memory is
-    resident without what is shared, so that Postgres's buffers count once.
+    The driver is this process: it measures, and holds the mailbox and the phone. What runs
+    Temporal's workflows without the engine is ``bare``. Memory is resident without what is
+    shared, so that Postgres's buffers count once.
     """
     memory: dict[str, int] = defaultdict(int)
     cpu: dict[str, float] = defaultdict(float)
@@ -52,6 +53,8 @@ def _kind(process: psutil.Process, ourselves: psutil.Process) -> str | None:
         return "postgres"
     if "start-dev" in command:
         return "temporal"
+    if "benchmarks.peers.bare_worker" in command:
+        return "bare"
     if "worker" in command or "starter" in command:
         return "worker"
     return None
