@@ -19,6 +19,7 @@ from activities.sms import SmsActivities
 from activities.sweeps import SweepActivities
 from activities.versions import PinnedVersions
 from activities.webhooks import WebhookActivities
+from activities.writing import MessageWriter
 from fixlify.channels import EmailChannel, SmsChannel
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain import queues
@@ -79,10 +80,11 @@ def build_workers(
         max_cached_workflows: 0 replays every workflow task from its history, for tests.
     """
     versions = PinnedVersions()
-    executions = ExecutionActivities(database)
+    writer = MessageWriter(links, at_once=at_once)
+    executions = ExecutionActivities(database, writer)
     decisions = DecisionActivities(database, versions)
     actions = ActionActivities(database, versions)
-    rendering = RenderingActivities(database, links, at_once=at_once)
+    rendering = RenderingActivities(database, writer)
     tries = FirstTries(FIRST_TRIES)
     emails = EmailActivities(
         database, email, sender, unsubscribe=links, in_doubt=in_doubt, tries=tries

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from fixlify.domain.durations import format_duration
+    from fixlify.domain.planning import acts_of
     from fixlify.domain.runs import (
         MESSAGES,
         WAITS,
@@ -86,7 +85,7 @@ class AutomationWorkflow(HoldingRun):
     async def _carry_out(self, steps: tuple[PlannedStep, ...]) -> None:
         """Do *steps* in their order; what hangs on a moment that was missed is skipped."""
         missed = None
-        for act in _acts(steps):
+        for act in acts_of(steps):
             if act[0].kind in WAITS and act[0].enabled:
                 missed = None
             elif missed is None and self._passed is not None and self._has_anew(act):
@@ -269,6 +268,9 @@ class AutomationWorkflow(HoldingRun):
 
     async def _render(self, steps: list[PlannedStep]) -> RenderedMessages:
         plan = self._plan
+        if (written := self._take_written()) is not None:
+            self._end(written.ending)
+            return written
         rendered = await calls.render(
             RenderRequest(
                 execution_id=self._run.execution_id,
@@ -284,6 +286,11 @@ class AutomationWorkflow(HoldingRun):
         )
         self._end(rendered.ending)
         return rendered
+
+    def _take_written(self) -> RenderedMessages | None:
+        """Return, once, what was written as the run began: the first messages there are."""
+        written, self._plan = self._plan.written, self._plan.model_copy(update={"written": None})
+        return written
 
     async def _deliver(self, step: PlannedStep, message: RenderedMessage) -> None:
         """Send one message, when it may be, and note what became of it."""
@@ -342,13 +349,6 @@ _STEP_STATUS = {
     MessageStatus.SUPPRESSED: StepStatus.SKIPPED,
     MessageStatus.UNKNOWN: StepStatus.UNKNOWN,
 }
-
-
-def _acts(steps: tuple[PlannedStep, ...]) -> Iterator[list[PlannedStep]]:
-    """Group neighbouring messages; every other step stands alone."""
-    numbered = enumerate(steps)
-    for _, act in groupby(numbered, key=lambda item: -1 if item[1].kind in MESSAGES else item[0]):
-        yield [step for _, step in act]
 
 
 def _missed(step: PlannedStep) -> str:

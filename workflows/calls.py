@@ -23,6 +23,7 @@ from fixlify.domain.delivery import DELIVERY_DEADLINES
 from fixlify.domain.runs import (
     ActionReceipt,
     AutomationRun,
+    ContextRequest,
     MessageStatus,
     PlannedStep,
     RenderedMessage,
@@ -69,8 +70,14 @@ Answer = TypeVar("Answer")
 
 
 async def fetch_context(run: AutomationRun) -> RunPlan:
-    """Take the execution for this run; return its pinned plan."""
-    return await _ask(ExecutionActivities.fetch_context, run)
+    """Take the execution for this run; return its pinned plan, and what it begins with."""
+    request = ContextRequest(
+        execution_id=run.execution_id,
+        organization_id=run.organization_id,
+        now=workflow.now(),
+        writes=run.carried is None,
+    )
+    return await _ask(ExecutionActivities.fetch_context, request)
 
 
 async def look(request: StepRequest) -> View:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, groupby
 from typing import Any
 
-from fixlify.domain.runs import PlannedStep, StepKind
+from fixlify.domain.runs import MESSAGES, PlannedStep, StepKind
 from fixlify.domain.steps import (
     Branch,
     CallWebhook,
@@ -28,6 +28,19 @@ from fixlify.domain.steps.recipients import recipient_kind
 def plan_steps(steps: Sequence[Step]) -> tuple[PlannedStep, ...]:
     """Return the plan of *steps*; their positions count from 1 in the order they are written."""
     return _planned(steps, count(1))
+
+
+def acts_of(steps: Sequence[PlannedStep]) -> Iterator[list[PlannedStep]]:
+    """Yield what is done together: neighbouring messages; every other step stands alone."""
+    numbered = enumerate(steps)
+    for _, act in groupby(numbered, key=lambda item: -1 if item[1].kind in MESSAGES else item[0]):
+        yield [step for _, step in act]
+
+
+def first_messages(steps: Sequence[PlannedStep]) -> tuple[str, ...]:
+    """Return the ids of the messages that *steps* begin with; none where they do not."""
+    first = next(acts_of(steps), [])
+    return tuple(step.id for step in first if step.kind in MESSAGES and step.enabled)
 
 
 def _planned(steps: Sequence[Step], positions: Iterator[int]) -> tuple[PlannedStep, ...]:

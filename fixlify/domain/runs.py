@@ -138,6 +138,18 @@ class AutomationRun(Message):
     carried: Carried | None = None
 
 
+class ContextRequest(Message):
+    """Which execution a run takes; ``now`` is the run's own clock.
+
+    With ``writes`` what it begins with is written at once, where that is messages.
+    """
+
+    execution_id: UUID
+    organization_id: UUID
+    now: datetime | None = None
+    writes: bool = False
+
+
 class PlannedStep(Message):
     """One step without its texts and conditions.
 
@@ -159,21 +171,6 @@ class PlannedStep(Message):
     otherwise: tuple[PlannedStep, ...] = ()
 
 
-class RunPlan(Message):
-    """What an execution is to do, and about what.
-
-    ``done`` are the steps that an earlier run of it completed; a person set it going again.
-    Older runs have no ``subject_type``: they were all about jobs.
-    """
-
-    automation_id: UUID
-    version: int
-    subject_type: SubjectType = SubjectType.JOB
-    subject_id: str
-    steps: tuple[PlannedStep, ...] = ()
-    done: tuple[StepOutcome, ...] = ()
-
-
 class Ending(Message):
     """Why the run goes no further, and as what it is recorded.
 
@@ -182,6 +179,49 @@ class Ending(Message):
 
     status: ExecutionStatus
     reason: str
+
+
+class RenderedMessage(Message):
+    """One row of the ledger, ready to send when ``status`` is queued.
+
+    Messages of older runs have no ``message_class``: it decided nothing of theirs. Nor are they
+    to be tried ``at_once``, in the workflow task that wrote them, before they take their place
+    in the channel's queue.
+    """
+
+    step_id: str
+    message_id: UUID
+    status: MessageStatus
+    reason: str | None = None
+    message_class: MessageClass = MessageClass.TRANSACTIONAL
+    at_once: bool = False
+
+
+class RenderedMessages(Message):
+    """One rendered message per requested step, in the requested order.
+
+    With an ``ending`` there are none: the run is over.
+    """
+
+    messages: tuple[RenderedMessage, ...] = ()
+    ending: Ending | None = None
+
+
+class RunPlan(Message):
+    """What an execution is to do, and about what.
+
+    ``done`` are the steps that an earlier run of it completed; a person set it going again.
+    ``written`` is what it begins with, where that is messages. Older runs have nothing written,
+    and no ``subject_type``: they were all about jobs.
+    """
+
+    automation_id: UUID
+    version: int
+    subject_type: SubjectType = SubjectType.JOB
+    subject_id: str
+    steps: tuple[PlannedStep, ...] = ()
+    done: tuple[StepOutcome, ...] = ()
+    written: RenderedMessages | None = None
 
 
 class StepRequest(Message):
@@ -248,32 +288,6 @@ class RenderRequest(Message):
     step_ids: tuple[str, ...]
     now: datetime | None = None
     good_until: datetime | None = None
-
-
-class RenderedMessage(Message):
-    """One row of the ledger, ready to send when ``status`` is queued.
-
-    Messages of older runs have no ``message_class``: it decided nothing of theirs. Nor are they
-    to be tried ``at_once``, in the workflow task that wrote them, before they take their place
-    in the channel's queue.
-    """
-
-    step_id: str
-    message_id: UUID
-    status: MessageStatus
-    reason: str | None = None
-    message_class: MessageClass = MessageClass.TRANSACTIONAL
-    at_once: bool = False
-
-
-class RenderedMessages(Message):
-    """One rendered message per requested step, in the requested order.
-
-    With an ``ending`` there are none: the run is over.
-    """
-
-    messages: tuple[RenderedMessage, ...] = ()
-    ending: Ending | None = None
 
 
 class SendRequest(Message):
