@@ -50,8 +50,13 @@ class Evidence:
 
     ``url`` is the database's, as its owner. ``client`` is None where no Temporal was there.
     ``write_failures`` are business writes that failed although the database was there.
-    ``fates`` says by recipient what its provider does: 'ordinary', 'drops the answer',
-    'refuses'. ``at_most_once`` tells that email in doubt is not sent again.
+    ``fates`` says by recipient what its provider does, in the words of
+    ``benchmarks.chaos.companies``: 'ordinary', 'drops the answer', 'refuses'. ``at_most_once``
+    tells that email in doubt is not sent again.
+
+    The database's own table ``chaos_job_changes`` (organization_id, job_id, before, after,
+    by_engine, at) has what was committed of the changes, and the engine's own with them. Who
+    opted out meanwhile, and when, is in ``client_opt_outs``.
     """
 
     seed: int
