@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from benchmarks.lab.clock import monotonic_of
-from benchmarks.lab.companies import Company, Job, complete
+from benchmarks.lab.companies import Job, complete
 from benchmarks.lab.processes import Usage, usage
 from benchmarks.lab.stack import Lab
 
@@ -65,8 +65,8 @@ def cpu_per_run(
     }
 
 
-async def drain(lab: Lab, company: Company, jobs: Sequence[Job], deadline: timedelta) -> Drained:
-    """Complete *jobs* as fast as one connection writes, and wait until all runs have ended.
+async def drain(lab: Lab, jobs: Sequence[Job], deadline: timedelta) -> Drained:
+    """Complete *jobs* of one company as fast as one connection writes, and see all runs end.
 
     A run has ended when both its messages are accepted and its outcome is recorded.
 
@@ -76,7 +76,7 @@ async def drain(lab: Lab, company: Company, jobs: Sequence[Job], deadline: timed
     before, begun = usage(), monotonic()
     for job in jobs:
         await complete(lab.connection, job)
-    moments = await ends_of(lab, company, jobs, begun + deadline.total_seconds())
+    moments = await ends_of(lab, jobs, begun + deadline.total_seconds())
     return Drained(
         runs=len(jobs),
         seconds=max(moments) - begun,
@@ -85,8 +85,10 @@ async def drain(lab: Lab, company: Company, jobs: Sequence[Job], deadline: timed
     )
 
 
-async def ends_of(lab: Lab, company: Company, jobs: Sequence[Job], until: float) -> list[float]:
-    """Return when the run of each job ended, in seconds of ``time.monotonic``; wait *until* then.
+async def ends_of(lab: Lab, jobs: Sequence[Job], until: float) -> list[float]:
+    """Wait for the runs of *jobs*, of one company, and return when each ended.
+
+    Moments, and *until*, are seconds of ``time.monotonic``.
 
     The database is not asked before the providers have everything.
 
@@ -96,9 +98,9 @@ async def ends_of(lab: Lab, company: Company, jobs: Sequence[Job], until: float)
     missing = list(jobs)
     while missing := [job for job in missing if lab.deliveries.both(job) is None]:
         await _pause(until, f"the messages about {len(missing)} of {len(jobs)} jobs are missing")
-    by_id = {job.id: job for job in jobs}
+    organization_id, by_id = jobs[0].organization_id, {job.id: job for job in jobs}
     while True:
-        cursor = await lab.connection.execute(_ENDED, (company.organization_id, list(by_id)))
+        cursor = await lab.connection.execute(_ENDED, (organization_id, list(by_id)))
         ended = await cursor.fetchall()
         if len(ended) == len(jobs):
             break

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from benchmarks.lab.backlog import ends_of
-from benchmarks.lab.companies import Company
+from benchmarks.lab.companies import Job
 from benchmarks.lab.stack import Lab
 from benchmarks.lab.stages import Moments, moments_of
 from benchmarks.lab.stream import Stream
@@ -64,15 +64,15 @@ def grows(latencies: Sequence[float]) -> bool:
     return last > first * _GROWTH and last - first > _HICCUP_MS
 
 
-async def offer(lab: Lab, stream: Stream, company: Company, per_second: float) -> Round:
-    """Complete all jobs of *company* at this rate, and wait until all runs have ended.
+async def offer(lab: Lab, stream: Stream, jobs: Sequence[Job], per_second: float) -> Round:
+    """Complete *jobs* of one company at this rate, and wait until all runs have ended.
 
     Raises:
         TimeoutError: They had not within ``DEADLINE``.
     """
-    writes = await stream.offer(company.jobs, per_second)
-    ends = await ends_of(lab, company, company.jobs, monotonic() + DEADLINE.total_seconds())
-    moments = await moments_of(lab, company, writes)
+    writes = await stream.offer(jobs, per_second)
+    ends = await ends_of(lab, jobs, monotonic() + DEADLINE.total_seconds())
+    moments = await moments_of(lab, writes)
     return Round(
         latencies=[(run.accepted - run.committed) * 1000 for run in moments],
         lateness=[(write.committed - write.due) * 1000 for write in writes],

@@ -54,8 +54,9 @@ class Lab:
         """Run one worker process with its relay until the block ends; yields it ready."""
         folder = self.home / name
         folder.mkdir()
+        others = await self._relays()
         async with WorkerProcess(folder, {**self.environment, **(settings or {})}) as worker:
-            await self._ready(worker)
+            await self._ready(worker, others)
             yield worker
 
     async def completed(self, expected: int, deadline: timedelta) -> None:
@@ -78,16 +79,22 @@ class Lab:
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
-    async def _ready(self, worker: WorkerProcess) -> None:
-        """Wait until the worker listens for events and has none left to relay."""
+    async def _relays(self) -> set[int]:
+        """Return the connections over which relays listen for events."""
+        cursor = await self.connection.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE application_name = 'fixlify listen' AND query LIKE 'LISTEN%'"
+        )
+        return {pid async for (pid,) in cursor}
+
+    async def _ready(self, worker: WorkerProcess, others: set[int]) -> None:
+        """Wait until the worker listens beside *others* and nothing is left to relay."""
         until = monotonic() + START_DEADLINE.total_seconds()
         while worker.exit_code is None and monotonic() < until:
             cursor = await self.connection.execute(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity"
-                " WHERE application_name = 'fixlify listen' AND query LIKE 'LISTEN%')"
-                " AND NOT EXISTS (SELECT FROM automation_events WHERE processed_at IS NULL)"
+                "SELECT EXISTS (SELECT FROM automation_events WHERE processed_at IS NULL)"
             )
-            if await cursor.fetchone() == (True,):
+            if await self._relays() - others and await cursor.fetchone() == (False,):
                 return
             await asyncio.sleep(_LOOK_AGAIN)
         raise DevstackError(f"the worker did not get ready; its log ends:\n{worker.last_words()}")

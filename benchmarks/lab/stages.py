@@ -8,7 +8,6 @@ from statistics import median
 from typing import Final
 
 from benchmarks.lab.clock import monotonic_of
-from benchmarks.lab.companies import Company
 from benchmarks.lab.stack import Lab
 from benchmarks.lab.stream import Write
 
@@ -34,7 +33,7 @@ _MOMENTS: Final = """
     FROM automation_execution_logs e
     JOIN messages m ON m.execution_id = e.id
     JOIN message_transitions t ON t.message_id = m.id AND t.to_status = 'sending'
-    WHERE e.organization_id = %s AND e.completed_at IS NOT NULL
+    WHERE e.organization_id = %s AND e.subject_id = ANY(%s) AND e.completed_at IS NOT NULL
     GROUP BY e.id
 """
 
@@ -66,9 +65,10 @@ def stage_medians(runs: Sequence[Moments]) -> dict[str, float]:
     }
 
 
-async def moments_of(lab: Lab, company: Company, writes: Sequence[Write]) -> list[Moments]:
-    """Return the moments of the runs that *writes* set off and that have ended."""
-    cursor = await lab.connection.execute(_MOMENTS, (company.organization_id,))
+async def moments_of(lab: Lab, writes: Sequence[Write]) -> list[Moments]:
+    """Return the moments of the runs that *writes*, in one company, set off and that ended."""
+    subjects = [write.job.id for write in writes]
+    cursor = await lab.connection.execute(_MOMENTS, (writes[0].job.organization_id, subjects))
     noted = {subject: moments async for subject, *moments in cursor}
     found = []
     for write in writes:

@@ -36,12 +36,12 @@ async def measure(scale: Scale, tell: Tell) -> Figures:
             for rate in RATES
         ]
         async with lab.worker():
-            cold = await offer(lab, stream, first, 1)
-            await offer(lab, stream, warm_up, USUAL)
+            cold = await offer(lab, stream, first.jobs, 1)
+            await offer(lab, stream, warm_up.jobs, USUAL)
             for place, (rate, company) in enumerate(companies):
                 if place % len(RATES) == 0:
                     tell(f"round {place // len(RATES) + 1} of {rounds}")
-                measured[rate].append(await offer(lab, stream, company, rate))
+                measured[rate].append(await offer(lab, stream, company.jobs, rate))
     return summary(cold, measured)
 
 

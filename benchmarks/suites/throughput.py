@@ -32,7 +32,7 @@ _NAMES: Final[Mapping[str, str]] = {
 
 async def measure(scale: Scale, tell: Tell) -> Figures:
     """Work off the same backlog on each side in turn, round after round, on one server."""
-    rounds, runs = scale.choose(2, 5), scale.choose(200, 600)
+    rounds, runs = scale.choose(2, 5), scale.choose(160, 600)
     measured: dict[str, list[Drained]] = {side: [] for side in SIDES}
     async with AsyncExitStack() as stack:
         lab = await stack.enter_async_context(open_lab())
@@ -41,12 +41,12 @@ async def measure(scale: Scale, tell: Tell) -> Figures:
         await stack.enter_async_context(lab.worker())
         queued = await stack.enter_async_context(open_bare(lab, "queued"))
         same_shape = await stack.enter_async_context(open_bare(lab, "same_shape"))
-        await drain(lab, warm_up, warm_up.jobs, _DEADLINE)
+        await drain(lab, warm_up.jobs, _DEADLINE)
         await queued.drain(WARM_UP, _DEADLINE)
         await same_shape.drain(WARM_UP, _DEADLINE)
         for round_, company in enumerate(companies, 1):
             tell(f"round {round_} of {rounds}: {runs} runs on each side")
-            measured[OURS].append(await drain(lab, company, company.jobs, _DEADLINE))
+            measured[OURS].append(await drain(lab, company.jobs, _DEADLINE))
             measured[QUEUED].append(await queued.drain(runs, _DEADLINE))
             measured[SAME_SHAPE].append(await same_shape.drain(runs, _DEADLINE))
     return summary(measured)
