@@ -27,7 +27,8 @@ from temporalio.common import (
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from benchmarks.peers.bare_workflows import SHAPES, BareActivities, bare_queue
+from benchmarks.peers.bare_activities import BareActivities, bare_queue
+from benchmarks.peers.bare_workflows import SHAPES
 from fixlify import temporal
 from fixlify.domain import queues
 from fixlify.domain.runs import AutomationRun
