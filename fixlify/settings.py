@@ -82,6 +82,16 @@ class Settings(BaseSettings):
             "marketing,transactional,urgent",
         ),
     ] = ""
+    sms_certain_after: Annotated[
+        int,
+        Field(
+            validation_alias="FIXLIFY_SMS_CERTAIN_AFTER",
+            ge=40,
+            le=3600,
+            description="Seconds after which a text message in doubt, and not in Twilio's list, "
+            "was surely never sent",
+        ),
+    ] = 120
     mail_from: Annotated[
         str,
         Field(

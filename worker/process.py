@@ -70,7 +70,10 @@ async def _running_workers(
         sender=settings.mail_from,
         links=settings.unsubscribe_links,
         public_url=settings.public_url,
-        in_doubt=InDoubt(at_most_once=settings.email_classes_at_most_once),
+        in_doubt=InDoubt(
+            at_most_once=settings.email_classes_at_most_once,
+            certain_after=timedelta(seconds=settings.sms_certain_after),
+        ),
         at_once=settings.channels_tried_at_once,
     )
     await warm_up(database, email, sms)
