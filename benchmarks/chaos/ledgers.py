@@ -31,6 +31,9 @@ Key = TypeVar("Key", bound=Hashable)
 STALLED: Final = timedelta(seconds=5)
 """How long a statement may hang between what it saw and what it wrote while things are broken."""
 
+NOBODY: Final = UUID(int=0)
+"""An id that no row has."""
+
 
 @dataclass(frozen=True)
 class Ledgers:
