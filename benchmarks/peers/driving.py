@@ -20,14 +20,18 @@ _LOOK_AGAIN: Final = 0.002
 
 
 async def latencies(
-    write: Write, jobs: Sequence[Job], deliveries: Deliveries, pause: timedelta
+    write: Write,
+    jobs: Sequence[Job],
+    deliveries: Deliveries,
+    pause: timedelta,
+    deadline: timedelta = DEADLINE,
 ) -> list[float]:
     """Complete a job every *pause*, however long any takes; return what each took in ms.
 
     That is from the commit to the later of the two acceptances.
 
     Raises:
-        TimeoutError: A message did not arrive within ``DEADLINE``.
+        TimeoutError: A message did not arrive within *deadline* of the last write.
     """
     begun = monotonic()
     writes: list[asyncio.Task[float]] = []
@@ -36,7 +40,7 @@ async def latencies(
         writes.append(asyncio.create_task(_timed(write, job)))
     committed = await asyncio.gather(*writes)
     return [
-        (await deliveries.wait_for_both(job, DEADLINE) - moment) * 1000
+        (await deliveries.wait_for_both(job, deadline) - moment) * 1000
         for job, moment in zip(jobs, committed, strict=True)
     ]
 
