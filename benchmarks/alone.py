@@ -18,7 +18,7 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from datetime import timedelta
 from tempfile import TemporaryFile
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from benchmarks.catalog import load
 from benchmarks.suite import Figures, Scale, Tell
@@ -70,16 +70,16 @@ async def measure_alone(name: str, scale: Scale, tell: Tell) -> Figures:
             figures: Figures = answer["figures"]
             return figures
         ended = f"its process ended with code {process.returncode} and no figures"
-        raise SuiteFailedError(answer.get("error", ended), _end_of(words))
+        raise SuiteFailedError(str(answer.get("error", ended)), _end_of(words))
 
 
-async def _listen(process: Process, tell: Tell) -> dict[str, Figures]:
+async def _listen(process: Process, tell: Tell) -> dict[str, Any]:
     """Pass on what the process tells; return its answer, or nothing if it ends without one."""
     assert process.stdout is not None, "it is a pipe"  # noqa: S101
     async for line in process.stdout:
         said = json.loads(line)
         if "tell" not in said:
-            answer: dict[str, Figures] = said
+            answer: dict[str, Any] = said
             return answer
         tell(said["tell"])
     return {}

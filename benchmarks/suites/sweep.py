@@ -1,38 +1,38 @@
-"""Measure how long the daily sweep takes for 100,000 open invoices, and what memory.
-
-``python -m benchmarks.sweep [--invoices N] [--json]`` starts a Postgres of its own, and sweeps
-three times: when every invoice reaches a threshold, when all of them are recorded already, and
-two days before, when some are and none is due.
-"""
+"""How long the daily sweep takes for 100,000 open invoices, and what memory."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import resource
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import psycopg
 from temporalio.testing import ActivityEnvironment
 
 from activities.sweeps import SweepActivities
+from benchmarks.suite import Figures, Scale, Section, Table, Tell
 from devstack.postgres import EmbeddedPostgres
 from fixlify.domain.ids import new_id
 from fixlify.domain.sweeps import Sweep, SweepFindings, SweepKind, SweepRun
 from fixlify.storage.database import Database, Role
 from fixlify.storage.migrations import migrate
 
-INVOICES: Final = 100_000
+NAME: Final = "sweep"
 # 09:00 in New York.
 NINE: Final = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 ZONE: Final = "America/New_York"
+CASES: Final[Mapping[str, datetime]] = {
+    "all reach a threshold": NINE,
+    "all recorded already": NINE,
+    "two days before": NINE - timedelta(days=2),
+}
 
 _ORGANIZATION: Final = (
     "INSERT INTO organizations (name, time_zone) VALUES ('Northwind', %s) RETURNING id"
@@ -59,28 +59,71 @@ class Cost:
     found: int
     seconds: float
     rows_per_second: float
-    peak_memory: int
-    peak_growth: int
+    peak_bytes: int
+    peak_growth_bytes: int
 
 
-async def measure(invoices: int) -> list[Cost]:
-    """Return what each case cost."""
+async def measure(scale: Scale, tell: Tell) -> Figures:
+    """Sweep when every invoice reaches a threshold, when all are recorded, and two days before."""
+    invoices = scale.choose(10_000, 100_000)
     with TemporaryDirectory(prefix="fixlify-sweep-") as folder:
         async with EmbeddedPostgres(Path(folder) / "postgres") as server:
             url = server.dsn("postgres")
             await asyncio.to_thread(migrate, url)
+            tell(f"entering {invoices:,} invoices")
             await _fill(url, invoices)
             database = Database(url, Role.ENGINE)
             try:
                 # Once for nothing: connections and imports are not the sweep's.
                 await _sweep(database, NINE - timedelta(days=400))
-                return [
-                    await _cost("all reach a threshold", database, NINE),
-                    await _cost("all recorded already", database, NINE),
-                    await _cost("two days before", database, NINE - timedelta(days=2)),
-                ]
+                costs = []
+                for case, at in CASES.items():
+                    tell(case)
+                    costs.append(await _cost(case, database, at))
             finally:
                 await database.close()
+    first = costs[0]
+    return {
+        "invoices": invoices,
+        "seconds": first.seconds,
+        "rows_per_second": first.rows_per_second,
+        "cases": [asdict(cost) for cost in costs],
+    }
+
+
+def section(figures: Figures) -> Section:
+    """Tell what each sweep took."""
+    cases: Sequence[Mapping[str, Any]] = figures["cases"]
+    return Section(
+        f"A sweep of {figures['invoices']:,} rows",
+        (
+            f"One company has {figures['invoices']:,} open invoices, and an automation for those "
+            "3, 7 and 14 days overdue. The sweep that a Temporal Schedule starts every day reads "
+            "them in pages and records what it finds, in a durable Postgres. Three times: when "
+            "every invoice reaches a threshold, again when all of them are recorded already, and "
+            "two days before, when some are overdue and none reaches a threshold.",
+            "It is measured from the activity's start to its end. Nothing is sent by a sweep; what "
+            "it found goes through the relay like any event. Memory is how much the peak of the "
+            "process that sweeps grew.",
+        ),
+        "python -m benchmarks.run --only sweep",
+        [
+            Table(
+                ("Case", "Looked at", "Found", "Seconds", "Rows a second", "Memory grew, MB"),
+                [
+                    (
+                        each["case"],
+                        f"{each['looked_at']:,}",
+                        f"{each['found']:,}",
+                        f"{each['seconds']:.2f}",
+                        f"{each['rows_per_second']:,}",
+                        f"{each['peak_growth_bytes'] / 1e6:.1f}",
+                    )
+                    for each in cases
+                ],
+            )
+        ],
+    )
 
 
 async def _fill(url: str, invoices: int) -> None:
@@ -103,8 +146,8 @@ async def _cost(case: str, database: Database, at: datetime) -> Cost:
         found=findings.found,
         seconds=round(seconds, 2),
         rows_per_second=round(findings.looked_at / seconds),
-        peak_memory=_peak(),
-        peak_growth=_peak() - before,
+        peak_bytes=_peak(),
+        peak_growth_bytes=_peak() - before,
     )
 
 
@@ -118,25 +161,3 @@ async def _sweep(database: Database, at: datetime) -> SweepFindings:
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def main() -> None:
-    """Print what was measured, for people or as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--invoices", type=int, default=INVOICES)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    costs = asyncio.run(measure(arguments.invoices))
-    if arguments.json:
-        print(json.dumps([asdict(cost) for cost in costs]))  # noqa: T201 - a script
-        return
-    for cost in costs:
-        print(  # noqa: T201
-            f"{cost.case}: looked at {cost.looked_at:,}, found {cost.found:,} in "
-            f"{cost.seconds:.2f} s ({cost.rows_per_second:,.0f} a second), "
-            f"peak memory {cost.peak_memory / 2**20:.0f} MB ({cost.peak_growth / 2**20:+.1f} MB)"
-        )
-
-
-if __name__ == "__main__":
-    main()
