@@ -10,7 +10,7 @@ JOBS ?= 2
 
 RUN := scripts/uv run --no-sync
 
-.PHONY: help setup demo dev test check fmt record-histories clean
+.PHONY: help setup demo dev test check fmt record-histories bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,13 @@ fmt: setup ## Fix what the linter can fix and format the code
 
 record-histories: setup ## Record workflow histories from the real server for the replay tests
 	@$(RUN) python -m tests.replay.record $(ARGS)
+
+bench: setup ## Measure everything and write docs/benchmarks.md; under five minutes and no page: ARGS=--quick
+	@scripts/uv sync --locked --quiet --group peers
+	@$(RUN) python -m benchmarks.run $(ARGS)
+
+chaos: setup ## Break everything while it works, and look for what was lost: make chaos ARGS="--seed 7 --minutes 2"
+	@$(RUN) python -m benchmarks.chaos $(ARGS)
 
 clean: ## Remove .venv, .build and caches; the data in .fixlify stays
 	@rm -rf .venv .build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
