@@ -162,7 +162,7 @@ async def redrive(room: WaitingRoom, handle: Handle) -> None:
     finally:
         await database.close()
     await age(room.office, "created_at", timedelta(minutes=1))
-    await room.engine.relay.launch_left_behind()
+    await room.engine.relay.launch_waiting()
 
 
 async def tell_until_it_goes_on(room: WaitingRoom, handle: Handle) -> None:

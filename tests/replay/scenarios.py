@@ -85,6 +85,17 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "cancelled-while-held": Scenario(
             _WAIT_THEN_BOTH, "cancelled", cancel_while_waiting=True, stopped=True
         ),
+        # The same since the first try of a message is made as soon as it is written.
+        "tried-at-once": Scenario(_BOTH, "completed"),
+        "tried-at-once-after-a-wait": Scenario(_WITH_WAIT.replace("WAIT", "1s"), "completed"),
+        "tried-at-once-then-queued": Scenario(
+            _BOTH, "completed", {"email": "once-451+ada@example.com"}
+        ),
+        "tried-at-once-refused": Scenario(_BOTH, "failed", {"email": "fail-550+ada@example.com"}),
+        "tried-at-once-unknown": Scenario(
+            _BOTH, "failed", {"email": "drop-after-data+ada@example.com"}
+        ),
+        "tried-at-once-then-held": Scenario(_WAIT_THEN_BOTH, "completed", stopped=True),
     }
 )
 
