@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ from uuid import UUID, uuid4
 from temporalio import activity
 
 from fixlify.domain.runs import (
-    AutomationRun,
+    ContextRequest,
     MessageStatus,
     PlannedStep,
     RenderedMessage,
@@ -49,21 +50,16 @@ class BareActivities:
         self.ended: asyncio.Queue[float] = asyncio.Queue()
 
     @activity.defn(name="fetch_context")
-    async def fetch_context(self, run: AutomationRun) -> RunPlan:
-        """Return the same plan for every run."""
-        return _PLAN
+    async def fetch_context(self, request: ContextRequest) -> RunPlan:
+        """Return the same plan for every run, and its messages if that is asked for."""
+        if not request.writes:
+            return _PLAN
+        return _PLAN.model_copy(update={"written": _written([step.id for step in _PLAN.steps])})
 
     @activity.defn(name="render_messages")
     async def render_messages(self, request: RenderRequest) -> RenderedMessages:
         """Return a new message for each step."""
-        return RenderedMessages(
-            messages=tuple(
-                RenderedMessage(
-                    step_id=step_id, message_id=uuid4(), status=MessageStatus.QUEUED, at_once=True
-                )
-                for step_id in request.step_ids
-            )
-        )
+        return _written(request.step_ids)
 
     @activity.defn(name="send_email")
     async def send_email(self, request: SendRequest) -> SendReceipt:
@@ -79,3 +75,14 @@ class BareActivities:
     async def record_outcome(self, outcome: RunOutcome) -> None:
         """Note the moment."""
         self.ended.put_nowait(monotonic())
+
+
+def _written(step_ids: Sequence[str]) -> RenderedMessages:
+    return RenderedMessages(
+        messages=tuple(
+            RenderedMessage(
+                step_id=step_id, message_id=uuid4(), status=MessageStatus.QUEUED, at_once=True
+            )
+            for step_id in step_ids
+        )
+    )

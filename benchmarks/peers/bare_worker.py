@@ -13,10 +13,10 @@ import json
 import os
 import sys
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
     Priority,
     SearchAttributePair,
@@ -31,7 +31,7 @@ from benchmarks.peers.bare_activities import BareActivities, bare_queue
 from benchmarks.peers.bare_workflows import SHAPES
 from fixlify import temporal
 from fixlify.domain import queues
-from fixlify.domain.runs import AutomationRun
+from fixlify.domain.runs import AutomationRun, RunOutcome
 from starter.launch import CONCURRENT_STARTS, RPC_TIMEOUT
 from worker.sandbox import workflow_runner
 from worker.workers import CONCURRENT_SENDS, CONCURRENT_WORKFLOW_TASKS, FIRST_TRIES
@@ -83,14 +83,14 @@ class BareTemporal:
 
     async def work_off(self, runs: int) -> list[float]:
         """Start so many runs at once; return when each ended."""
-        await asyncio.gather(*(self._start() for _ in range(runs)))
+        await asyncio.gather(*(self.start() for _ in range(runs)))
         return [await self._activities.ended.get() for _ in range(runs)]
 
-    async def _start(self) -> None:
+    async def start(self) -> WorkflowHandle[Any, RunOutcome]:
         """Start one run as ``starter/launch.py`` does."""
         execution_id, subject = uuid4(), "J-1234"
         async with self._slots:
-            await self._client.start_workflow(
+            return await self._client.start_workflow(
                 SHAPES[self._shape].run,
                 AutomationRun(execution_id=execution_id, organization_id=_ORGANIZATION),
                 id=f"{self._prefix}/{execution_id}",

@@ -1,14 +1,15 @@
 """The job's workflow with nothing behind it: the engine's activities, which do nothing.
 
 ``Queued`` is how Temporal's documentation would teach it: what is quick in local activities,
-the sends on queues of their own. ``SameShape`` does what ``workflows/automation.py`` does for
-two messages, both of which go out at the first try: they are tried in local activities.
+one after the other, and the sends on queues of their own. ``SameShape`` does what
+``workflows/automation.py`` does for two messages that go out at the first try: the activity
+that takes the execution writes them, too, and they are sent in local activities.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from temporalio import workflow
 
@@ -18,11 +19,14 @@ with workflow.unsafe.imports_passed_through():
     from fixlify.domain.delivery import DELIVERY_DEADLINES
     from fixlify.domain.runs import (
         AutomationRun,
+        ContextRequest,
         ExecutionStatus,
         PlannedStep,
         RenderedMessage,
+        RenderedMessages,
         RenderRequest,
         RunOutcome,
+        RunPlan,
         SendRequest,
         StepKind,
         StepOutcome,
@@ -41,22 +45,19 @@ with workflow.unsafe.imports_passed_through():
 class _Bare:
     """One run: fetch, render, two sends side by side, record."""
 
+    renders_at_once: ClassVar[bool]
+
     async def _carry_out(self, run: AutomationRun) -> RunOutcome:
-        plan = await _ask(BareActivities.fetch_context, run)
-        rendered = await _ask(
-            BareActivities.render_messages,
-            RenderRequest(
+        plan = await _ask(
+            BareActivities.fetch_context,
+            ContextRequest(
                 execution_id=run.execution_id,
                 organization_id=run.organization_id,
-                automation_id=plan.automation_id,
-                version=plan.version,
-                subject_type=plan.subject_type,
-                subject_id=plan.subject_id,
-                step_ids=tuple(step.id for step in plan.steps),
                 now=workflow.now(),
+                writes=self.renders_at_once,
             ),
-            summary=f"{', '.join(step.id for step in plan.steps)}: write",
         )
+        rendered = plan.written or await self._render(run, plan)
         await asyncio.gather(
             *(
                 self._send(run, step, message)
@@ -81,6 +82,24 @@ class _Bare:
         await _ask(BareActivities.record_outcome, outcome)
         return outcome
 
+    async def _render(self, run: AutomationRun, plan: RunPlan) -> RenderedMessages:
+        step_ids = tuple(step.id for step in plan.steps)
+        rendered: RenderedMessages = await _ask(
+            BareActivities.render_messages,
+            RenderRequest(
+                execution_id=run.execution_id,
+                organization_id=run.organization_id,
+                automation_id=plan.automation_id,
+                version=plan.version,
+                subject_type=plan.subject_type,
+                subject_id=plan.subject_id,
+                step_ids=step_ids,
+                now=workflow.now(),
+            ),
+            summary=f"{', '.join(step_ids)}: write",
+        )
+        return rendered
+
     async def _send(self, run: AutomationRun, step: PlannedStep, message: RenderedMessage) -> None:
         raise NotImplementedError
 
@@ -88,6 +107,8 @@ class _Bare:
 @workflow.defn(name="bare-queued")
 class Queued(_Bare):
     """Sends through queues of their own."""
+
+    renders_at_once = False
 
     @workflow.run
     async def run(self, run: AutomationRun) -> RunOutcome:
@@ -111,6 +132,8 @@ class Queued(_Bare):
 @workflow.defn(name="bare-same-shape")
 class SameShape(_Bare):
     """Sends inside the workflow task that rendered them."""
+
+    renders_at_once = True
 
     @workflow.run
     async def run(self, run: AutomationRun) -> RunOutcome:
