@@ -1,6 +1,6 @@
 """Measure one suite in a process of its own, so that no suite finds what another left behind.
 
-``python -m benchmarks.alone NAME [--quick]`` writes one JSON object a line to standard output:
+``python -m benchmarks.alone MODULE [--quick]`` writes one JSON object a line to standard output:
 ``{"tell": sentence}`` at each stage, and at last ``{"figures": …}`` or ``{"error": sentence}``.
 The end of its standard input ends it.
 """
@@ -17,12 +17,14 @@ import traceback
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
-from benchmarks.catalog import load
-from benchmarks.suite import Figures, Scale, Tell
+from benchmarks.suite import Figures, Scale, Suite, Tell
 
+REPOSITORY: Final = Path(__file__).parents[1]
 # What hangs must not cost the others their turn.
 QUICK_DEADLINE: Final = timedelta(minutes=3)
 FULL_DEADLINE: Final = timedelta(hours=2)
@@ -41,13 +43,13 @@ class SuiteFailedError(Exception):
         self.last_words = last_words
 
 
-async def measure_alone(name: str, scale: Scale, tell: Tell) -> Figures:
-    """Measure the suite *name* in a new process, which is gone when this returns or is cancelled.
+async def measure_alone(module: str, scale: Scale, tell: Tell) -> Figures:
+    """Measure the suite *module* in a new process, gone when this returns or is cancelled.
 
     Raises:
         SuiteFailedError: It failed, ended without figures, or took too long.
     """
-    command = [sys.executable, "-m", "benchmarks.alone", name, *["--quick"] * scale.quick]
+    command = [sys.executable, "-m", "benchmarks.alone", module, *["--quick"] * scale.quick]
     deadline = QUICK_DEADLINE if scale.quick else FULL_DEADLINE
     with TemporaryFile() as words:
         process = await asyncio.create_subprocess_exec(
@@ -55,6 +57,7 @@ async def measure_alone(name: str, scale: Scale, tell: Tell) -> Figures:
             stdin=PIPE,
             stdout=PIPE,
             stderr=words,
+            cwd=REPOSITORY,
             limit=_LONGEST_LINE,
             # Out of reach of the terminal's Ctrl-C: one stop is a clean one, two are not.
             start_new_session=True,
@@ -104,7 +107,7 @@ def _end_of(words: IO[bytes]) -> str:
     return words.read().decode(errors="replace")[-_LAST_WORDS:].strip()
 
 
-async def _measure_for_parent(name: str, scale: Scale, answers: IO[str]) -> None:
+async def _measure_for_parent(module: str, scale: Scale, answers: IO[str]) -> None:
     """Measure until the end, or until the parent lets go of standard input."""
 
     def say(**said: object) -> None:
@@ -112,7 +115,11 @@ async def _measure_for_parent(name: str, scale: Scale, answers: IO[str]) -> None
         answers.write(json.dumps(said, allow_nan=False) + "\n")
         answers.flush()
 
-    measuring = asyncio.ensure_future(load(name).measure(scale, lambda told: say(tell=told)))
+    async def measure() -> Figures:
+        suite = cast(Suite, import_module(module))
+        return await suite.measure(scale, lambda told: say(tell=told))
+
+    measuring = asyncio.create_task(measure())
     parent = asyncio.create_task(_end_of_input())
     try:
         done, _ = await asyncio.wait({measuring, parent}, return_when=asyncio.FIRST_COMPLETED)
@@ -138,13 +145,13 @@ async def _end_of_input() -> None:
 def main() -> None:
     """Measure the suite that is named, for the process that started this one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
+    parser.add_argument("module")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     # Whatever a suite or a library prints must not be taken for an answer.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        asyncio.run(_measure_for_parent(arguments.name, Scale(arguments.quick), answers))
+        asyncio.run(_measure_for_parent(arguments.module, Scale(arguments.quick), answers))
 
 
 if __name__ == "__main__":

@@ -27,11 +27,20 @@ DOCS: Final = Path(__file__).parents[1] / "docs" / "benchmarks"
 Measure = Callable[[str, Scale, Tell], Awaitable[Figures]]
 
 
+async def measure_suite(name: str, scale: Scale, tell: Tell) -> Figures:
+    """Measure the suite *name* of the catalog in a process of its own.
+
+    Raises:
+        SuiteFailedError: It failed.
+    """
+    return await measure_alone(catalog.SUITES[name], scale, tell)
+
+
 async def measure_all(
     names: Sequence[str],
     scale: Scale,
     progress: Progress,
-    measure: Measure = measure_alone,
+    measure: Measure = measure_suite,
     about: dict[str, Any] | None = None,
 ) -> Results:
     """Measure the suites one after the other; one that fails is named, and costs no other.
