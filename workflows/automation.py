@@ -305,8 +305,7 @@ class AutomationWorkflow(HoldingRun):
                     return await calls.withdraw(message, self._run, rendered.ending.reason)
                 (message,) = rendered.messages
             is_first, is_written_now = is_written_now, False
-            # Held: by the evening before, or a run of before a reset.
-            if message.status not in (MessageStatus.QUEUED, MessageStatus.HELD):
+            if not _may_go(message):
                 return SendReceipt(status=message.status, reason=message.reason)
             if is_first and message.at_once:
                 receipt = await calls.send_at_once(step, message, self._run)
@@ -349,6 +348,23 @@ _STEP_STATUS = {
     MessageStatus.SUPPRESSED: StepStatus.SKIPPED,
     MessageStatus.UNKNOWN: StepStatus.UNKNOWN,
 }
+
+
+_SETTLED = {
+    MessageStatus.SENT,
+    MessageStatus.FAILED,
+    MessageStatus.SUPPRESSED,
+    MessageStatus.CANCELLED,
+}
+
+
+def _may_go(message: RenderedMessage) -> bool:
+    """Whether a message that was written is to be sent, or its fate to be found out."""
+    # Held: by the evening before, or a run of before a reset.
+    if message.status in (MessageStatus.QUEUED, MessageStatus.HELD):
+        return True
+    # A worker died in this very task, as it tried the message: whoever claims it learns the rest.
+    return message.at_once and message.status not in _SETTLED
 
 
 def _missed(step: PlannedStep) -> str:

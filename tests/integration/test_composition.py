@@ -12,8 +12,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
+from activities.writing import MessageWriter
 from fixlify.domain.events import SubjectType
-from fixlify.domain.runs import AutomationRun, MessageStatus, RenderRequest, RunPlan
+from fixlify.domain.runs import ContextRequest, MessageStatus, RenderRequest, RunPlan
 from fixlify.storage.database import Database
 from tests.office import Office
 from tests.runs import add_execution
@@ -30,8 +31,8 @@ class Desk:
 
     def __init__(self, office: Office, database: Database) -> None:
         self.office = office
-        self._begin = ExecutionActivities(database).fetch_context
-        self._render = RenderingActivities(database).render_messages
+        self._begin = ExecutionActivities(database, MessageWriter()).fetch_context
+        self._render = RenderingActivities(database, MessageWriter()).render_messages
 
     async def add(self, table: str, **columns: Any) -> str:
         row = await self.office.insert(
@@ -78,7 +79,7 @@ class Desk:
         return row
 
     async def _plan(self, execution: UUID) -> RunPlan:
-        run = AutomationRun(execution_id=execution, organization_id=self.office.organization_id)
+        run = ContextRequest(execution_id=execution, organization_id=self.office.organization_id)
         plan: RunPlan = await ActivityEnvironment().run(self._begin, run)
         return plan
 

@@ -11,6 +11,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.rendering import RenderingActivities
+from activities.writing import MessageWriter
 from fixlify.domain.errors import DefinitionError
 from fixlify.domain.runs import RenderedMessage, RenderRequest
 from fixlify.storage.database import Database
@@ -55,7 +56,7 @@ class Desk:
 
     async def render(self, **asked: Any) -> RenderedMessage:
         rendered = await ActivityEnvironment().run(
-            RenderingActivities(self.database).render_messages,
+            RenderingActivities(self.database, MessageWriter()).render_messages,
             self.request.model_copy(update=asked),
         )
         (message,) = rendered.messages

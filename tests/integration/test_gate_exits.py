@@ -8,6 +8,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.rendering import RenderingActivities
+from activities.writing import MessageWriter
 from fixlify.domain.runs import (
     Ending,
     ExecutionStatus,
@@ -45,7 +46,7 @@ async def book(engine_database: Database, office: Office) -> Book:
 async def _render(book: Book) -> RenderedMessages:
     (execution,) = await book.office.executions()
     rendered: RenderedMessages = await ActivityEnvironment().run(
-        RenderingActivities(book.database).render_messages,
+        RenderingActivities(book.database, MessageWriter()).render_messages,
         RenderRequest(
             execution_id=book.execution_id,
             organization_id=book.office.organization_id,

@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.email import EmailActivities
 from activities.rendering import RenderingActivities
+from activities.writing import MessageWriter
 from devstack.captured_email import CapturedEmail
 from devstack.mail import MailCatcher
 from fixlify.channels.email import SmtpChannel, SmtpServer
@@ -60,7 +61,7 @@ class Desk:
 
     async def write(self, request: RenderRequest, links: UnsubscribeLinks) -> dict[str, Any]:
         """Render the email, and return its row of the ledger."""
-        activities = RenderingActivities(self._database, links)
+        activities = RenderingActivities(self._database, MessageWriter(links))
         await ActivityEnvironment().run(activities.render_messages, request)
         (row,) = await self.office.query(
             "SELECT * FROM messages WHERE execution_id = %s", request.execution_id
