@@ -28,6 +28,7 @@ from benchmarks.chaos.verdict import Verdict, judge
 from benchmarks.chaos.run import Glimpse, Played, faults_by_kind, play
 from benchmarks.chaos.world import World, open_world
 from fixlify.domain.errors import FixlifyError
+from fixlify.logs import configure_logging
 
 # Nobody watches a log as one watches a screen.
 _LINE_EVERY: Final = 15.0
@@ -45,6 +46,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 0.5 <= arguments.minutes <= 24 * 60:
         parser.error("--minutes takes half a minute to a day")
+    # Reports that find nobody are part of the day.
+    configure_logging("error")
     home = Path(mkdtemp(prefix="fixlify-chaos-"))
     try:
         return asyncio.run(_run(arguments, home))

@@ -20,7 +20,7 @@ DEPLOYED_AT: Final = 0.4
 SIDE_BY_SIDE: Final = 0.12
 # Of the kills: struck once more, before what was killed is back or just after.
 STRUCK_AGAIN: Final = 0.5
-_AGAIN_WITHIN: Final = timedelta(seconds=1)
+STRUCK_AGAIN_AT_MOST: Final = timedelta(seconds=1)
 
 RELAY, API, TEMPORAL, POSTGRES = "relay", "api", "temporal", "postgres"
 WORKERS: Final = ("worker 1", "worker 2")
@@ -120,7 +120,7 @@ def plan_faults(seed: int, duration: timedelta) -> list[PlannedFault]:
         fault = _fault(choose, at, kind)
         faults.append(fault)
         if kind.startswith("kill ") and choose.random() < STRUCK_AGAIN:
-            later = fault.lasting + choose.uniform(0, _AGAIN_WITHIN.total_seconds())
+            later = fault.lasting + choose.uniform(0, STRUCK_AGAIN_AT_MOST.total_seconds())
             faults.append(_again(choose, fault, later))
         at += choose.uniform(0.8, 1.2) * SPACING.total_seconds()
     raise AssertionError("rounds have no end")
