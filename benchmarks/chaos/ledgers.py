@@ -24,6 +24,7 @@ from benchmarks.chaos.rows import (
     Transition,
     Workflow,
 )
+from fixlify.domain.rules import Rules
 
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
@@ -39,12 +40,14 @@ NOBODY: Final = UUID(int=0)
 class Ledgers:
     """Everything that was recorded anywhere, read once when all has come to rest.
 
-    ``workflows`` is None where no Temporal was there. ``over`` are executions whose exit
+    ``names``, ``zones`` and ``rules`` are the organizations'. ``workflows`` is None where no Temporal was there. ``over`` are executions whose exit
     condition holds by the facts as they are. ``undelivered`` counts signals nobody delivered.
     """
 
     evidence: Evidence
     names: Mapping[UUID, str]
+    zones: Mapping[UUID, str]
+    rules: Mapping[UUID, Rules]
     automations: Sequence[Automation]
     jobs: Sequence[Job]
     clients: Sequence[Client]

@@ -32,6 +32,7 @@ from benchmarks.chaos.rows import (
 )
 from fixlify import temporal
 from fixlify.domain.ids import execution_of
+from fixlify.domain.rules import Rules
 from fixlify.storage.database import Database, Role
 from fixlify.storage.truth import STANDING_OF_RUN, TOLD_OF_RUN, find_exit
 
@@ -112,14 +113,20 @@ async def read_ledgers(evidence: Evidence) -> Ledgers:
                 await cursor.execute(statement.encode())
                 return await cursor.fetchall()
 
-        names: dict[UUID, str] = dict(
-            await (await connection.execute("SELECT id, name FROM organizations")).fetchall()
-        )
+        organizations = await (
+            await connection.execute("SELECT id, name, time_zone FROM organizations")
+        ).fetchall()
+        names: dict[UUID, str] = {id_: name for id_, name, _ in organizations}
+        rules = await (
+            await connection.execute("SELECT organization_id, rules FROM automation_rules")
+        ).fetchall()
         undelivered = await (await connection.execute(_UNDELIVERED)).fetchone()
         executions = await read(Execution, _EXECUTIONS)
         return Ledgers(
             evidence=evidence,
             names=names,
+            zones={id_: zone for id_, _, zone in organizations},
+            rules={id_: Rules.model_validate(each) for id_, each in rules},
             automations=await read(Automation, _AUTOMATIONS),
             jobs=await read(Job, "SELECT organization_id, id, client_id, status FROM jobs"),
             clients=await read(Client, "SELECT organization_id, id, email, phone FROM clients"),

@@ -17,6 +17,9 @@ from benchmarks.chaos.rows import Message, Transition
 from devstack.captured_email import CapturedEmail
 from devstack.twilio_api import CapturedSms
 
+TAKES_NOTHING: Final = frozenset({"refuses", "opted out"})
+"""What becomes of a recipient whose messages fail, and rightly."""
+
 MOST_COPIES: Final = 2
 """Of one email, by decision 0015: the second after a doubt, under the same Message-ID."""
 
@@ -85,7 +88,7 @@ def _given_up(ledgers: Ledgers) -> Iterator[Violation]:
     """A provider that is away for a while costs nobody a message."""
     for message in ledgers.messages:
         fate = ledgers.evidence.fates.get(message.recipient or "", "ordinary")
-        if message.status == "failed" and message.attempts and fate == "ordinary":
+        if message.status == "failed" and message.attempts and fate not in TAKES_NOTHING:
             yield _about(message, f"its provider would have taken it: {message.reason}", Harm.LOST)
 
 

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from benchmarks.chaos.ledgers import NOBODY, Ledgers, grouped
 from benchmarks.chaos.promises.checks import Check, Violation
 from benchmarks.chaos.rows import ENDED, Message, Refusal
+from fixlify.domain.rules import MessageClass, hold_for_hours
 
 STARVED_BEYOND: Final = 4
 STARVED_BY: Final = timedelta(seconds=10)
@@ -26,7 +28,7 @@ _NOT_DIGITS: Final = re.compile(r"[^0-9]")
 def nothing_goes_to_who_does_not_want_it(ledgers: Ledgers) -> Check:
     """P5: each hand-over was to the client it is for, who had not opted out, of a run not over.
 
-    Quiet hours and caps are not looked at: the companies of a run of chaos have none.
+    Caps are not looked at: the companies of a run of chaos have none.
     """
     violations: list[Violation] = []
     refusals = _refusals(ledgers)
@@ -40,6 +42,7 @@ def nothing_goes_to_who_does_not_want_it(ledgers: Ledgers) -> Check:
         violations += _unwanted(ledgers, message, refusals, last)
         violations += _wrong_person(ledgers, message, last)
         violations += _after_its_exit(ledgers, message, last)
+        violations += _at_night(ledgers, message, last)
         violations += _raw(message)
     return Check(looked_at, violations)
 
@@ -112,6 +115,15 @@ def _after_its_exit(ledgers: Ledgers, message: Message, at: datetime) -> Iterato
     since = max((each.occurred_at for each in ledgers.events_about.get(about, ())), default=None)
     if since is not None and at > since + ledgers.race:
         yield _about(message, f"handed over at {at}; its run was over by the facts since {since}")
+
+
+def _at_night(ledgers: Ledgers, message: Message, at: datetime) -> Iterator[Violation]:
+    rules = ledgers.rules.get(message.organization_id)
+    if rules is None or message.recipient_kind != "client" or message.message_class == "urgent":
+        return
+    zone = ZoneInfo(ledgers.zones[message.organization_id])
+    if (hold := hold_for_hours(rules, MessageClass(message.message_class), at, zone)) is not None:
+        yield _about(message, f"handed over at {at}, in {hold.reason}")
 
 
 def _raw(message: Message) -> Iterator[Violation]:
