@@ -64,7 +64,7 @@ _LASTING: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
         "stall temporal": (1, 6),
         "stall postgres": (1, 6),
         "stall provider": (1, 6),
-        "lost answer": (2, 4),
+        "lost answer": (3, 6),
         "provider outage": (1, 4),
         "provider throttles": (1, 4),
     }

@@ -17,7 +17,7 @@ from benchmarks.chaos.traffic import Traffic
 from benchmarks.chaos.world import Left, World
 
 # A text in doubt is looked for and, if need be, sent again within this.
-DRAIN_DEADLINE: Final = timedelta(seconds=90)
+DRAIN_PATIENCE: Final = timedelta(seconds=90)
 # What should never have been sent is given the time to arrive.
 LINGERING: Final = timedelta(seconds=3)
 _TELL_EVERY: Final = timedelta(milliseconds=500)
@@ -40,7 +40,7 @@ class Glimpse:
 class Played:
     """What a run led to, before it is judged.
 
-    ``left`` is what was not done at the deadline; ``drained_seconds`` how long the rest took
+    ``left`` is what was never done; ``drained_seconds`` how long the rest took
     once the monkey had stopped. ``missed`` says which faults found nothing to strike, and
     ``surprises`` what ended although nobody ended it.
     """
@@ -88,7 +88,7 @@ async def play(
         await world.wait_until_up()
         stopped = monotonic()
         await let_go_on(world.companies, world.command)
-        left = await world.drain(DRAIN_DEADLINE)
+        left = await world.drain(DRAIN_PATIENCE)
         drained = monotonic() - stopped
         await asyncio.sleep(LINGERING.total_seconds())
         await asyncio.wait_for(world.providers.phone.deliveries_end(), _REPORTS_DEADLINE)

@@ -124,18 +124,23 @@ class World:
         for part in self.parts.values():
             await part.wait_until_up()
 
-    async def drain(self, deadline: timedelta) -> Left:
-        """Wait until nothing is left to do; return what is at the *deadline*."""
-        until = monotonic() + deadline.total_seconds()
+    async def drain(self, patience: timedelta) -> Left:
+        """Wait until nothing is left to do; return what is, once nothing moved for *patience*.
+
+        A slow machine takes longer than a quick one; neither stands still.
+        """
+        quiet = {"quiet": self.companies.quiet.organization_id}
+        before, moved_at = None, monotonic()
         async with await self.connect() as connection:
             while True:
-                cursor = await connection.execute(
-                    _LEFT_TO_DO.encode(), {"quiet": self.companies.quiet.organization_id}
-                )
+                cursor = await connection.execute(_LEFT_TO_DO.encode(), quiet)
                 row = await cursor.fetchone()
                 assert row is not None, "counting gives a row"  # noqa: S101
-                if not any(row) or monotonic() > until:
-                    return Left(events=row[0], signals=row[1], executions=row[2])
+                left = Left(events=row[0], signals=row[1], executions=row[2])
+                if left != before:
+                    before, moved_at = left, monotonic()
+                if not left or monotonic() > moved_at + patience.total_seconds():
+                    return left
                 await asyncio.sleep(_LOOK_AGAIN.total_seconds())
 
     def _addresses(self) -> dict[str, str]:
