@@ -170,6 +170,7 @@ def _execution(match: Match, skipped_because: str | None = None) -> NewExecution
         reason=skipped_because,
         good_until=match.event.occurred_at + _good_for(match),
         chain=event.chain,
+        swept=event.automation_id is not None,
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
-from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,19 +19,22 @@ from fixlify.domain.triggers import TRIGGERS_BY_EVENT
 from fixlify.storage.automations import Listening, ListeningAutomations
 from fixlify.storage.chains import names_in_chains
 from fixlify.storage.database import Database
-from fixlify.storage.events import claim_events, mark_processed
+from fixlify.storage.events import (
+    SWEPT_PER_BATCH,
+    ClaimedEvents,
+    claim_events,
+    mark_processed,
+)
 from fixlify.storage.executions import (
     NewExecution,
     PendingExecution,
     executions_in_window,
-    expire_executions,
     insert_executions,
-    launchable_executions,
     lock_subjects,
-    mark_launched,
 )
 from fixlify.storage.facts import load_facts
 from fixlify.storage.failures import blames_the_data, cause_of
+from fixlify.storage.launching import BOUNDS, InFlight, expire_executions
 from fixlify.storage.listen import EventSignal
 from fixlify.storage.signals import (
     Hearing,
@@ -40,32 +42,19 @@ from fixlify.storage.signals import (
     record_signals,
     undelivered_signals,
 )
+from starter.launches import SETTLED, Launches, WorkflowLauncher
 from starter.matching import Match, decide, find_matches
 from starter.optouts import apply_opt_out_words
 
 BATCH: Final = 100
-# How much of what was left behind, or held by a stop, is launched before the next look at what
-# happened just now: a company that resumes with thousands must not delay another's text.
-LEFT_BEHIND_BATCH: Final = 25
 # How many signals nobody delivered are delivered at once; many may be for one run.
 UNDELIVERED_BATCH: Final = 100
 # Between two full ones, so that a hundred a second leave room for everybody else's.
-LEFT_BEHIND_PAUSE: Final = timedelta(milliseconds=250)
+UNDELIVERED_PAUSE: Final = timedelta(milliseconds=250)
 # A pooler or a cut connection loses notifications; nothing waits longer than this for one.
 POLL_INTERVAL: Final = timedelta(seconds=1)
-# A pending row this young is still being launched by the relay that inserted it.
-SETTLED: Final = timedelta(seconds=2)
-# Temporal keeps what it accepted; this only matters if it was set up anew.
-RELAUNCH_AFTER: Final = timedelta(minutes=5)
 
 _log = structlog.get_logger(__name__)
-
-
-class WorkflowLauncher(Protocol):
-    """Starts workflows; ``starter.launch.Launcher`` does."""
-
-    async def launch(self, executions: Sequence[PendingExecution]) -> list[UUID]:
-        """Start a workflow for each execution and return the ids of those that have one."""
 
 
 class RunTeller(Protocol):
@@ -81,6 +70,9 @@ class Relay:
     Lives as long as its process. Several relays may run at once: events and windows are locked
     in Postgres, a launch is idempotent, and a run that is told twice hears once. Without a
     *teller* what runs are to hear is recorded, and left to a relay that has one.
+
+    Everything is matched at once. Only as much is launched as *bounds* have room for; the rest
+    stays pending, and follows as runs begin, each organization's in turn.
     """
 
     def __init__(
@@ -89,11 +81,12 @@ class Relay:
         launcher: WorkflowLauncher,
         signal: EventSignal,
         teller: RunTeller | None = None,
+        bounds: InFlight = BOUNDS,
     ) -> None:
         self._database = database
-        self._launcher = launcher
         self._signal = signal
         self._teller = teller
+        self._launches = Launches(database, launcher, bounds)
         self._listening = ListeningAutomations()
         self._next_sweep = 0.0
 
@@ -102,9 +95,12 @@ class Relay:
         away = False
         while True:
             try:
-                claimed = await self.relay_batch()
-                # Also between full batches: what was left behind does not wait for a quiet hour.
-                await self._sweep_when_due()
+                claimed = await self._relay_batch()
+                # Also between full batches: what waits does not wait for a quiet hour.
+                sweeps = not _until(self._next_sweep)
+                await self._launches.look_when_due(anyway=sweeps)
+                if sweeps:
+                    await self._sweep()
                 if away:
                     _log.info("The database can be used again.")
                     away = False
@@ -116,22 +112,14 @@ class Relay:
                     away = True
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
                 continue
-            if claimed < BATCH:
-                await self._signal.wait(self._until_sweep())
+            if not _left_some(claimed):
+                await self._signal.wait(_until(min(self._launches.next_look, self._next_sweep)))
 
-    def _until_sweep(self) -> timedelta:
-        seconds = self._next_sweep - asyncio.get_running_loop().time()
-        return max(timedelta(seconds=seconds), timedelta())
-
-    async def _sweep_when_due(self) -> None:
-        if self._until_sweep():
-            return
-        launched = await self.launch_left_behind()
-        told = await self.tell_left_behind()
-        # A full batch means more of it, and a launch that failed that Temporal needs a rest.
-        more = launched >= LEFT_BEHIND_BATCH or told >= UNDELIVERED_BATCH
-        pause = LEFT_BEHIND_PAUSE if more else POLL_INTERVAL
-        self._next_sweep = asyncio.get_running_loop().time() + pause.total_seconds()
+    async def _sweep(self) -> None:
+        await self.expire()
+        more = await self.tell_left_behind() >= UNDELIVERED_BATCH
+        pause = UNDELIVERED_PAUSE if more else POLL_INTERVAL
+        self._next_sweep = _now() + pause.total_seconds()
 
     async def relay_batch(self) -> int:
         """Relay up to one batch of events and return how many were claimed.
@@ -139,6 +127,9 @@ class Relay:
         Claiming, matching, inserting and marking are one transaction; launching and telling
         follow it.
         """
+        return len(await self._relay_batch())
+
+    async def _relay_batch(self) -> ClaimedEvents:
         try:
             claimed, relayed = await self._record(self._match_together)
         except Exception as error:
@@ -149,18 +140,18 @@ class Relay:
                 error=cause_of(error),
             )
             claimed, relayed = await self._record(self._match_singly)
-        await self._launch(relayed.pending)
+        await self._launches.launch(relayed.pending, relayed.waiting)
         await self._tell(relayed.hearings)
         return claimed
 
-    async def _record(self, match: _Match) -> tuple[int, _Relayed]:
+    async def _record(self, match: _Match) -> tuple[ClaimedEvents, _Relayed]:
         async with self._database.transaction() as connection:
             claimed = await claim_events(connection, BATCH)
             if not claimed:
-                return 0, _Relayed()
+                return claimed, _Relayed()
             relayed = await match(connection, claimed.events)
             await mark_processed(connection, {**relayed.outcomes, **claimed.unreadable})
-        return len(claimed), relayed
+        return claimed, relayed
 
     async def _match_together(
         self, connection: AsyncConnection, events: Sequence[Event]
@@ -173,19 +164,28 @@ class Relay:
         """Insert the executions of *events*, and what runs under way are to hear of them."""
         matches, unreadable = await self._match(connection, events)
         decided = await self._decide(connection, matches)
-        inserted = await insert_executions(connection, decided)
-        # What is held back stays pending; the sweep launches it when its stop is lifted.
+        inserted = await insert_executions(
+            connection,
+            decided,
+            per_organization=self._launches.bounds.per_organization,
+            room=max(self._launches.room, 0),
+        )
         names = {match.automation.id: match.automation.name for match in matches}
+        new = [
+            execution
+            for execution in decided
+            if execution.id in inserted and execution.status is ExecutionStatus.PENDING
+        ]
         pending = [
             _pending(execution, names[execution.automation_id])
-            for execution in decided
-            if inserted.get(execution.id) and execution.status is ExecutionStatus.PENDING
+            for execution in new
+            if inserted[execution.id]
         ]
         hearings = await record_signals(connection, events)
         outcomes = _outcomes(events, decided, hearings)
         for event_id, automations in unreadable.items():
             outcomes[event_id] += f"; {automations}"
-        return _Relayed(pending, hearings, outcomes)
+        return _Relayed(pending, hearings, outcomes, waiting=len(new) - len(pending))
 
     async def _match_singly(self, connection: AsyncConnection, events: Sequence[Event]) -> _Relayed:
         """Do the same one by one; an event that fails is marked, and costs no other its turn."""
@@ -210,23 +210,19 @@ class Relay:
                 relayed.pending.extend(single.pending)
                 relayed.hearings.extend(single.hearings)
                 relayed.outcomes.update(single.outcomes)
+                relayed.waiting += single.waiting
         return relayed
 
-    async def launch_left_behind(self) -> int:
-        """Launch pending executions that a crash, a stop or an unreachable Temporal left behind.
+    async def launch_waiting(self) -> int:
+        """Launch some of what waited for room, or was left behind; return how many there were."""
+        return await self._launches.launch_waiting()
 
-        Returns:
-            How many have a workflow now, of ``LEFT_BEHIND_BATCH`` at most.
-        """
+    async def expire(self) -> None:
+        """Skip what is pending and has become too late to begin."""
         async with self._database.statement() as connection:
-            if expired := await expire_executions(connection):
-                _log.warning("Executions came too late to begin; skipped.", count=len(expired))
-            left_behind = await launchable_executions(
-                connection, LEFT_BEHIND_BATCH, settled=SETTLED, relaunch_after=RELAUNCH_AFTER
-            )
-        if left_behind:
-            _log.info("Launching executions that were left behind.", count=len(left_behind))
-        return await self._launch(left_behind)
+            expired = await expire_executions(connection)
+        if expired:
+            _log.warning("Executions came too late to begin; skipped.", count=len(expired))
 
     async def tell_left_behind(self) -> int:
         """Tell runs what a crash or an unreachable Temporal kept from them.
@@ -283,14 +279,6 @@ class Relay:
         )
         return decide(matches, facts, in_window, names)
 
-    async def _launch(self, executions: Sequence[PendingExecution]) -> int:
-        if not executions:
-            return 0
-        launched = await self._launcher.launch(executions)
-        async with self._database.statement() as connection:
-            await mark_launched(connection, launched)
-        return len(launched)
-
     async def _tell(self, hearings: Sequence[Hearing]) -> int:
         if not hearings or self._teller is None:
             return 0
@@ -300,13 +288,17 @@ class Relay:
         return sum(len(hearing.event_ids) for hearing in told)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Relayed:
-    """What follows the commit, and what became of each event by its id."""
+    """What follows the commit, and what became of each event by its id.
+
+    ``waiting`` is how many of the executions are pending without being this relay's to launch.
+    """
 
     pending: list[PendingExecution] = field(default_factory=list)
     hearings: list[Hearing] = field(default_factory=list)
     outcomes: dict[int, str] = field(default_factory=dict)
+    waiting: int = 0
 
 
 _Match = Callable[[AsyncConnection, Sequence[Event]], Awaitable[_Relayed]]
@@ -343,6 +335,19 @@ def _pending(execution: NewExecution, automation: str) -> PendingExecution:
         subject_type=execution.subject_type,
         subject_id=execution.subject_id,
     )
+
+
+def _left_some(claimed: ClaimedEvents) -> bool:
+    """Whether there may be more: a batch of many organizations is not always quite full."""
+    return len(claimed) > BATCH // 2 or claimed.swept >= SWEPT_PER_BATCH
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _until(moment: float) -> timedelta:
+    return max(timedelta(seconds=moment - _now()), timedelta())
 
 
 def _first_line(error: Exception) -> str:

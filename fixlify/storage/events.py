@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.events import STATUS_CHANGES, Event, EventType, SubjectType
 from fixlify.storage.facts import READABLE
+from fixlify.storage.tables.automations import OWNER
 
 CHANNEL: Final = "automation_events"
 """What the row triggers NOTIFY."""
@@ -21,6 +22,59 @@ SWEPT_PER_BATCH: Final = 25
 
 _KNOWN: Final = [event_type.value for event_type in EventType]
 
+_HAPPENED: Final = "processed_at IS NULL AND automation_id IS NULL"
+_SWEPT: Final = "processed_at IS NULL AND automation_id IS NOT NULL"
+
+
+# Of all owners together, to find whose turn it is.
+_LOOKED_AT: Final = 1000
+
+
+def _in_turns(kind: str, of_kind: str, at_most: str) -> str:
+    """Return the SQL that locks up to *at_most* events *of_kind* as *kind*, each owner's in turn.
+
+    Owners are found one after another by the beginning of the index, and of each a few rows are
+    looked at, so what one of them has beyond that costs the others nothing. Those whose oldest
+    event waits longest come first, so that more owners than a batch has room for all get their
+    turn. Where a few have much and many little, a batch may be two thirds full.
+    """
+    return f"""
+        {kind}_owners AS (
+            (SELECT {OWNER} AS owner FROM automation_events
+             WHERE {of_kind} ORDER BY owner LIMIT 1)
+            UNION ALL
+            SELECT next.owner
+            FROM {kind}_owners AS known CROSS JOIN LATERAL (
+                SELECT {OWNER} AS owner FROM automation_events
+                WHERE {of_kind} AND {OWNER} > known.owner ORDER BY owner LIMIT 1
+            ) AS next
+        ), {kind}_shares AS (
+            SELECT owner, count(*) AS share
+            FROM (
+                SELECT owner, id, row_number() OVER (PARTITION BY owner ORDER BY id) AS turn
+                FROM {kind}_owners CROSS JOIN LATERAL (
+                    SELECT id FROM automation_events
+                    WHERE {of_kind} AND {OWNER} = owner AND event_type = ANY(:known)
+                    ORDER BY {OWNER}, id
+                    LIMIT least(:batch, 1 + {_LOOKED_AT} / (SELECT count(*) FROM {kind}_owners))
+                ) AS its_own
+                ORDER BY turn, id
+                LIMIT {at_most}
+            ) AS turns
+            GROUP BY owner
+        ), {kind} AS (
+            SELECT its_own.*
+            FROM {kind}_shares CROSS JOIN LATERAL (
+                SELECT * FROM automation_events
+                WHERE {of_kind} AND {OWNER} = owner AND event_type = ANY(:known)
+                ORDER BY {OWNER}, id
+                LIMIT share
+                FOR UPDATE SKIP LOCKED
+            ) AS its_own
+        )
+    """  # noqa: S608 - constants of this module
+
+
 # SKIP LOCKED lets several relays share the work; the losing side simply sees other rows.
 # Migrations run before the code that knows their events: a type that is new here is left for
 # the relay that comes after us.
@@ -28,26 +82,15 @@ _KNOWN: Final = [event_type.value for event_type in EventType]
 # What happened just now comes first. What a sweep found by the thousand fills the rest of a
 # batch, and never so much of it that the next text "we are on our way" waits for its launches.
 _CLAIM = text(f"""
-    WITH happened AS (
-        SELECT * FROM automation_events
-        WHERE processed_at IS NULL AND automation_id IS NULL AND event_type = ANY(:known)
-        ORDER BY id
-        LIMIT :batch
-        FOR UPDATE SKIP LOCKED
-    ), swept AS (
-        SELECT * FROM automation_events
-        WHERE processed_at IS NULL AND automation_id IS NOT NULL AND event_type = ANY(:known)
-        ORDER BY id
-        LIMIT least(:swept, :batch - (SELECT count(*) FROM happened))
-        FOR UPDATE SKIP LOCKED
-    )
+    WITH RECURSIVE {_in_turns("happened", _HAPPENED, ":batch")},
+        {_in_turns("swept", _SWEPT, "least(:swept, :batch - (SELECT count(*) FROM happened))")}
     SELECT id, organization_id, event_type, subject_type, subject_id, data, automation_id,
            occurrence_key, chain, caused_by,
            CASE WHEN occurred_at {READABLE} THEN occurred_at END AS occurred_at,
            CASE WHEN occurred_at {READABLE} THEN clock_timestamp() - occurred_at END AS waited
     FROM (SELECT * FROM happened UNION ALL SELECT * FROM swept) AS claimed
     ORDER BY id
-""")  # noqa: S608 - a constant
+""")  # noqa: S608 - constants
 
 _MARK_PROCESSED = text("""
     UPDATE automation_events AS event
@@ -71,11 +114,17 @@ class ClaimedEvents:
     def __len__(self) -> int:
         return len(self.events) + len(self.unreadable)
 
+    @property
+    def swept(self) -> int:
+        """How many of them sweeps found."""
+        return sum(event.automation_id is not None for event in self.events)
+
 
 async def claim_events(connection: AsyncConnection, batch: int) -> ClaimedEvents:
-    """Lock up to *batch* unprocessed events, oldest first, until the transaction ends.
+    """Lock up to *batch* unprocessed events until the transaction ends.
 
-    Of what sweeps found it is ``SWEPT_PER_BATCH`` at most, after everything else.
+    Organizations take turns, each with its oldest. Of what sweeps found it is
+    ``SWEPT_PER_BATCH`` at most, after everything else.
     """
     events: list[Event] = []
     unreadable: dict[int, str] = {}

@@ -35,6 +35,7 @@ class NewExecution:
     """A match, decided: ``pending`` to be launched, or ``skipped`` with its reason.
 
     ``good_until`` is when it has become too late to begin; None where that never comes.
+    ``swept`` says that a sweep found it: what happened just now begins before it.
     """
 
     id: UUID
@@ -52,6 +53,7 @@ class NewExecution:
     reason: str | None = None
     good_until: datetime | None = None
     chain: tuple[UUID, ...] = ()
+    swept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,61 +129,60 @@ _IN_WINDOW = text("""
 """)
 
 # A relay that crashed after its commit, or a swept row, meets the unique key and is the loser.
+#
+# What may be launched at once is taken in the same statement: nothing of a company that is
+# stopped, and of each only as many as there is room for behind those that wait already.
 _INSERT = text("""
+    WITH new AS (
+        SELECT *, row_number() OVER (
+                      PARTITION BY organization_id, status ORDER BY swept, ordinality
+                  ) AS place
+        FROM ROWS FROM (
+            jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
+                id uuid, organization_id uuid, automation_id uuid, automation_version integer,
+                occurrence_key text, subject_type text, subject_id text, trigger_type text,
+                trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text,
+                reason text, good_until timestamptz, chain uuid[], swept boolean
+            )
+        ) WITH ORDINALITY
+    ), line AS (
+        SELECT organization_id, (
+                   SELECT count(*) FROM (
+                       SELECT FROM automation_execution_logs e
+                       WHERE e.status = 'pending' AND NOT e.swept
+                         AND e.organization_id = waiting.organization_id
+                       LIMIT :per_organization
+                   ) AS ahead
+               ) AS happened, (
+                   SELECT count(*) FROM (
+                       SELECT FROM automation_execution_logs e
+                       WHERE e.status = 'pending' AND e.swept
+                         AND e.organization_id = waiting.organization_id
+                       LIMIT :per_organization
+                   ) AS ahead
+               ) AS swept
+        FROM (SELECT DISTINCT organization_id FROM new WHERE status = 'pending') AS waiting
+        WHERE NOT EXISTS (SELECT FROM automation_stops s
+                          WHERE s.organization_id IS NULL
+                             OR s.organization_id = waiting.organization_id)
+    )
     INSERT INTO automation_execution_logs (
         id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
         subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
-        good_until, chain, completed_at
+        good_until, chain, swept, completed_at, taken_at
     )
     SELECT
         id, organization_id, automation_id, automation_version, occurrence_key, subject_type,
         subject_id, trigger_type, trigger_value, trigger_data, occurred_at, status, reason,
-        good_until, chain, CASE status WHEN 'skipped' THEN clock_timestamp() END
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
-        id uuid, organization_id uuid, automation_id uuid, automation_version integer,
-        occurrence_key text, subject_type text, subject_id text, trigger_type text,
-        trigger_value text, trigger_data jsonb, occurred_at timestamptz, status text, reason text,
-        good_until timestamptz, chain uuid[]
-    )
+        good_until, chain, new.swept, CASE status WHEN 'skipped' THEN clock_timestamp() END,
+        CASE WHEN status = 'pending' AND ordinality <= :room
+                  AND line.happened + CASE WHEN new.swept THEN line.swept ELSE 0 END + place
+                      <= :per_organization
+             THEN clock_timestamp() END
+    FROM new LEFT JOIN line USING (organization_id)
+    ORDER BY ordinality
     ON CONFLICT (automation_id, occurrence_key) DO NOTHING
-    RETURNING id, NOT EXISTS (
-        SELECT FROM automation_stops s
-        WHERE s.organization_id IS NULL
-           OR s.organization_id = automation_execution_logs.organization_id
-    ) AS may_launch
-""")
-
-# Rows whose launch may have failed come first; a launched row that stays pending is launched
-# again after a while, in case Temporal lost it. Launching twice starts one workflow.
-_LAUNCHABLE = text("""
-    SELECT e.id, e.organization_id, e.automation_id, a.name AS automation,
-           e.automation_version AS version, e.trigger_type, e.subject_type, e.subject_id,
-           e.redrives
-    FROM automation_execution_logs e
-    JOIN automation_workflows a ON a.id = e.automation_id
-    WHERE e.status = 'pending'
-      AND e.created_at < clock_timestamp() - CAST(:settled AS interval)
-      AND (e.launched_at IS NULL
-           OR e.launched_at < clock_timestamp() - CAST(:relaunch_after AS interval))
-      AND NOT EXISTS (SELECT FROM automation_stops s
-                      WHERE s.organization_id IS NULL OR s.organization_id = e.organization_id)
-    ORDER BY e.created_at
-    LIMIT :batch
-""")
-
-# Held by a stop, or waiting for a worker that never came. A run that comes to it later finds it
-# closed. What is under way is left to the claim of its messages.
-_EXPIRE = text("""
-    UPDATE automation_execution_logs
-    SET status = 'skipped', completed_at = clock_timestamp(),
-        reason = 'too late: it could not begin before '
-                 || to_char(good_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
-    WHERE status = 'pending' AND good_until < clock_timestamp()
-    RETURNING id
-""")
-
-_MARK_LAUNCHED = text("""
-    UPDATE automation_execution_logs SET launched_at = clock_timestamp() WHERE id = ANY(:ids)
+    RETURNING id, taken_at IS NOT NULL AS is_taken
 """)
 
 # The first workflow to come takes the row; a second one, whatever started it, loses. The same
@@ -330,12 +331,22 @@ async def executions_in_window(
 
 
 async def insert_executions(
-    connection: AsyncConnection, executions: Sequence[NewExecution]
+    connection: AsyncConnection,
+    executions: Sequence[NewExecution],
+    *,
+    per_organization: int,
+    room: int,
 ) -> dict[UUID, bool]:
-    """Insert the executions whose occurrence is new.
+    """Insert the executions whose occurrence is new, and take those that may be launched now.
+
+    Args:
+        executions: What was decided, in the order in which they are to begin.
+        per_organization: How many of one organization may be pending for its next to be taken.
+        room: How many may be taken at all.
 
     Returns:
-        Their ids, each with whether it may be launched: False while a stop stands.
+        The ids of what was inserted, each with whether it is the caller's to launch. A pending
+        one that is not waits: for its stop to be lifted, or for its turn.
     """
     if not executions:
         return {}
@@ -346,38 +357,10 @@ async def insert_executions(
         }
         for execution in executions
     ]
-    result = await connection.execute(_INSERT, {"rows": json.dumps(rows)})
-    return {row.id: row.may_launch for row in result}
-
-
-async def launchable_executions(
-    connection: AsyncConnection,
-    batch: int,
-    *,
-    settled: timedelta,
-    relaunch_after: timedelta,
-) -> list[PendingExecution]:
-    """Return pending executions whose workflow may be missing, oldest first.
-
-    Args:
-        settled: How old a row must be; younger ones are still in their relay's hands.
-        relaunch_after: How long a launched row may stay pending before it is launched again.
-    """
-    rows = await connection.execute(
-        _LAUNCHABLE, {"batch": batch, "settled": settled, "relaunch_after": relaunch_after}
+    result = await connection.execute(
+        _INSERT, {"rows": json.dumps(rows), "per_organization": per_organization, "room": room}
     )
-    return [PendingExecution(**row) for row in rows.mappings()]
-
-
-async def expire_executions(connection: AsyncConnection) -> list[UUID]:
-    """Skip what is still pending and has become too late to begin; return their ids."""
-    return list((await connection.execute(_EXPIRE)).scalars())
-
-
-async def mark_launched(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
-    """Record that these executions have a workflow."""
-    if ids:
-        await connection.execute(_MARK_LAUNCHED, {"ids": list(ids)})
+    return {row.id: row.is_taken for row in result}
 
 
 async def begin_execution(

@@ -96,8 +96,8 @@ _REDRIVE: Final = text("""
     redriven AS (
         UPDATE automation_execution_logs e
         SET status = 'pending', redrives = e.redrives + 1, reason = NULL, error_message = NULL,
-            waiting_for = NULL, workflow_id = NULL, run_id = NULL, launched_at = NULL,
-            started_at = NULL, completed_at = NULL, good_until = NULL
+            waiting_for = NULL, workflow_id = NULL, run_id = NULL, taken_at = NULL,
+            launched_at = NULL, started_at = NULL, completed_at = NULL, good_until = NULL
         FROM chosen WHERE e.id = chosen.id
         RETURNING e.id
     ),

@@ -110,10 +110,7 @@ class TestUnderWay:
             assert len(done.cancelled) == 1
             if redrives == 0:
                 await redrive_executions(engine_database, office.organization_id, [execution["id"]])
-                await office.query(
-                    "UPDATE automation_execution_logs SET created_at = now() - interval '1 hour'"
-                )
-                await engine.relay.launch_left_behind()
+                await engine.relay.launch_waiting()
 
                 async def waits() -> bool:
                     return [e["status"] for e in await office.executions()] == ["waiting"]

@@ -79,7 +79,7 @@ class Past:
             reason=skipped,
         )
         async with self._database.transaction() as connection:
-            await insert_executions(connection, [execution])
+            await insert_executions(connection, [execution], per_organization=1, room=0)
         return execution.id
 
     async def begin(self, execution_id: UUID) -> None:

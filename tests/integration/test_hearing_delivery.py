@@ -26,7 +26,8 @@ from fixlify.storage.listen import EventSignal
 from fixlify.storage.signals import Hearing, mark_delivered
 from starter.hearing import Teller
 from starter.launch import Launcher
-from starter.relay import SETTLED, Relay
+from starter.launches import SETTLED
+from starter.relay import Relay
 from tests.office import Office
 from tests.relaying import KilledError, RecordingLauncher, RecordingTeller, relay_everything
 

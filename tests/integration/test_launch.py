@@ -230,9 +230,9 @@ class TestFailures:
         (row,) = await office.executions()
         assert (row["status"], row["launched_at"]) == ("pending", None)
 
-        await age(office, "created_at", timedelta(minutes=1))
+        await age(office, "taken_at", timedelta(minutes=1))
         working = Relay(engine_database, Launcher(started.client, eager=False), events)
-        assert await working.launch_left_behind() == 1
+        assert await working.launch_waiting() == 1
         (row,) = await office.executions()
         assert row["launched_at"] is not None
         handle = started.client.get_workflow_handle(workflow_id(row["id"]))

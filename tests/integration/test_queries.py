@@ -62,6 +62,7 @@ ENGINE: Final[dict[str, Reads]] = {
     "events._CLAIM": Reads(
         {"batch": 100, "swept": events.SWEPT_PER_BATCH, "known": events._KNOWN},
         {"automation_events_unprocessed_idx", "automation_events_swept_idx"},
+        bounds={"> known.owner", "= happened_owners", "> known_1.owner", "= swept_owners"},
     ),
     "events._MARK_PROCESSED": Reads(
         {"done": json.dumps([{"id": 1, "outcome": "x"}])}, {"automation_events_pkey"}
@@ -80,12 +81,24 @@ ENGINE: Final[dict[str, Reads]] = {
         },
         {"automation_execution_logs_window_idx"},
     ),
-    "executions._LAUNCHABLE": Reads(
-        {"batch": 100, "settled": timedelta(seconds=2), "relaunch_after": timedelta(minutes=5)},
+    "executions._INSERT": Reads(
+        {"rows": "[]", "per_organization": 50, "room": 1000},
         {"automation_execution_logs_pending_idx"},
+        bounds={"(organization_id = ", "swept = "},
     ),
-    "executions._EXPIRE": Reads({}, {"automation_execution_logs_pending_idx"}),
-    "executions._MARK_LAUNCHED": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
+    "launching._TAKE": Reads(
+        {
+            "batch": 20,
+            "per_organization": 50,
+            "overall": 1000,
+            "settled": timedelta(seconds=2),
+            "relaunch_after": timedelta(minutes=5),
+        },
+        {"automation_execution_logs_pending_idx", "automation_execution_logs_pkey"},
+        bounds={"organization_id > line", "organization_id = line"},
+    ),
+    "launching._EXPIRE": Reads({}, {"automation_execution_logs_late_idx"}, bounds={"good_until <"}),
+    "launching._MARK_LAUNCHED": Reads({"ids": [ROW]}, {"automation_execution_logs_pkey"}),
     "executions._OPEN": Reads({"ids": [ROW], "redrives": [0]}, {"automation_execution_logs_pkey"}),
     "executions._DONE": Reads({"id": ROW}, {"automation_step_logs_pkey"}),
     "executions._STANDING": Reads(
@@ -153,7 +166,6 @@ WITHOUT_PLAN: Final = {
     "api_requests._TRY_LOCK_REQUEST": "a lock",
     "consent.opt_outs._OPT_OUT": "an insert",
     "consent.suppressions._SUPPRESS": "an insert",
-    "executions._INSERT": "an insert, and a look at the few stops",
     "executions._LOCK_SUBJECTS": "locks",
     "intake._INSERT": "an insert",
     "intake._NOTIFY": "a notification",

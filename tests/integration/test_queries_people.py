@@ -37,10 +37,13 @@ OPEN_EXECUTIONS: Final = (
     "|automation_execution_logs_client_idx"
     "|automation_execution_logs_subject_idx"
 )
+PENDING_EXECUTIONS: Final = (
+    "automation_execution_logs_pending_idx|automation_execution_logs_late_idx"
+)
 OPEN_WORK: Final = {
     "automation_events_unprocessed_idx",
     "automation_events_swept_idx",
-    "automation_execution_logs_pending_idx",
+    PENDING_EXECUTIONS,
     OPEN_EXECUTIONS,
     "messages_open_idx",
 }
@@ -108,11 +111,9 @@ PEOPLE: Final[dict[str, Reads]] = {
     "stops._WAKE (of all)": Reads(OF_ALL, WOKEN),
     "stops._FREED_WORK": Reads(
         {**ITS_OWN, "older_than": DAY},
-        {"automation_execution_logs_pending_idx", "messages_open_idx"},
+        {PENDING_EXECUTIONS, "messages_open_idx"},
     ),
-    "stops._CANCEL_EXECUTIONS": Reads(
-        {**ITS_OWN, **OLDER}, {"automation_execution_logs_pending_idx"}
-    ),
+    "stops._CANCEL_EXECUTIONS": Reads({**ITS_OWN, **OLDER}, {PENDING_EXECUTIONS}),
     "stops._CANCEL_MESSAGES": Reads({**ITS_OWN, **OLDER}, {"messages_open_idx"}),
     "stops._WITHDRAW": Reads({**ITS_OWN, "id": ROW, "reason": "x"}, {"messages_pkey"}),
     "api_keys._LIST": Reads({}, {"api_keys_organization_id_name_key"}, Role.APP),
@@ -183,7 +184,7 @@ ASKED: Final[dict[str, tuple[Callable[[AsyncConnection], Awaitable[object]], Rea
 MONITORING: Final[dict[str, tuple[str, set[str]]]] = {
     "pending": (
         "SELECT COUNT(*) FROM automation_execution_logs WHERE status = 'pending'",
-        {"automation_execution_logs_pending_idx"},
+        {PENDING_EXECUTIONS},
     ),
     "newest": (
         "SELECT id, status, created_at, completed_at FROM automation_execution_logs "
@@ -208,7 +209,7 @@ MONITORING: Final[dict[str, tuple[str, set[str]]]] = {
         {
             "automation_events_unprocessed_idx",
             "automation_events_swept_idx",
-            "automation_execution_logs_pending_idx",
+            PENDING_EXECUTIONS,
             OPEN_EXECUTIONS,
             "automation_execution_logs_created_at_idx",
             "messages_open_idx",

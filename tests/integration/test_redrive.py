@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +29,6 @@ from starter.reconcile import Reconciler
 from starter.redrive import redrive_executions
 from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
-from tests.relaying import age
 from tests.runs import add_execution, new_message
 
 FOLLOW_UP = """
@@ -62,8 +60,7 @@ async def redrive(database: Database, office: Office, *ids: UUID, reason: str = 
 
 async def relaunched(office: Office, engine: Engine) -> list[dict[str, Any]]:
     """Let the relay's sweep find what was redriven, and return how everything ended."""
-    await age(office, "created_at", timedelta(minutes=1))
-    assert await engine.relay.launch_left_behind()
+    assert await engine.relay.launch_waiting()
     return await engine.settled()
 
 
@@ -173,11 +170,10 @@ class TestGoingOn:
         async with engine_database.transaction() as connection:
             await stop_automations(connection, office.organization_id, None)
         await redrive(engine_database, office, first["id"])
-        await age(office, "created_at", timedelta(minutes=1))
-        assert await engine.relay.launch_left_behind() == 0
+        assert await engine.relay.launch_waiting() == 0
         async with engine_database.transaction() as connection:
             await resume_automations(connection, office.organization_id)
-        assert await engine.relay.launch_left_behind() == 1
+        assert await engine.relay.launch_waiting() == 1
 
     async def test_the_end_of_the_run_before_is_not_its_own(
         self, office: Office, engine: Engine, engine_database: Database
@@ -201,8 +197,7 @@ class TestGoingOn:
         await eventually(is_closed)
         await redrive(engine_database, office, execution["id"])
         assert await reconciler.reconcile() == 0
-        await age(office, "created_at", timedelta(minutes=1))
-        await engine.relay.launch_left_behind()
+        await engine.relay.launch_waiting()
         await eventually(waits)
         assert await reconciler.reconcile() == 0
         await engine.handle(execution["id"], 1).terminate()

@@ -17,6 +17,7 @@ from fixlify.domain.events import SubjectType
 from fixlify.domain.facts import Subject
 from fixlify.storage.database import Database, Role
 from fixlify.storage.facts import load_facts
+from fixlify.storage.launching import InFlight
 from fixlify.storage.listen import EventSignal
 from starter.relay import BATCH, Relay
 from tests.clones import delete_everything, new_database
@@ -32,6 +33,9 @@ from tests.relaying import (
     relay_everything,
     status_events,
 )
+
+# These runs never begin, and are not to wait for that.
+PLENTY = InFlight(per_organization=1000, overall=1000)
 
 
 @pytest.fixture(scope="module")
@@ -417,7 +421,9 @@ class TestSeveralRelays:
         self, url: str, launcher: RecordingLauncher
     ) -> AsyncIterator[tuple[Relay, Relay]]:
         databases = [Database(url, Role.ENGINE, pool_size=2) for _ in range(2)]
-        one, other = (Relay(database, launcher, EventSignal(url)) for database in databases)
+        one, other = (
+            Relay(database, launcher, EventSignal(url), bounds=PLENTY) for database in databases
+        )
         try:
             yield one, other
         finally:
@@ -540,8 +546,9 @@ class TestOrganizations:
 
 
 async def test_five_hundred_jobs_at_once(
-    office: Office, relay: Relay, launcher: RecordingLauncher
+    office: Office, engine_database: Database, launcher: RecordingLauncher
 ) -> None:
+    relay = Relay(engine_database, launcher, EventSignal(office.url), bounds=PLENTY)
     await office.apply(ON_COMPLETION)
     await add_jobs(office, 500)
     await office.query("UPDATE jobs SET status = 'completed'")

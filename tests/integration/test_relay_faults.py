@@ -83,10 +83,10 @@ class TestLaunching:
 
         launcher.dying = False
         assert await relay.relay_batch() == 0
-        await age(office, "created_at", timedelta(minutes=1))
-        assert await relay.launch_left_behind() == 1
+        await age(office, "taken_at", timedelta(minutes=1))
+        assert await relay.launch_waiting() == 1
         assert launcher.launched == [e["id"] for e in await office.executions()]
-        assert await relay.launch_left_behind() == 0
+        assert await relay.launch_waiting() == 0
 
     async def test_a_crash_before_the_commit(
         self,
@@ -117,14 +117,15 @@ class TestLaunching:
         await self.completed(office)
         launcher.away = True
         await relay_everything(relay)
-        await age(office, "created_at", timedelta(minutes=1))
-        assert await relay.launch_left_behind() == 0
+        await age(office, "taken_at", timedelta(minutes=1))
+        assert await relay.launch_waiting() == 0
         (execution,) = await office.executions()
         assert (execution["status"], execution["launched_at"]) == ("pending", None)
 
         launcher.away = False
-        assert await relay.launch_left_behind() == 1
-        assert await relay.launch_left_behind() == 0
+        await age(office, "taken_at", timedelta(minutes=1))
+        assert await relay.launch_waiting() == 1
+        assert await relay.launch_waiting() == 0
         assert launcher.launched == [execution["id"]] * 3
 
     async def test_the_sweep_leaves_alone_what_is_just_being_launched(
@@ -133,7 +134,7 @@ class TestLaunching:
         await self.completed(office)
         launcher.away = True
         await relay_everything(relay)
-        assert await relay.launch_left_behind() == 0
+        assert await relay.launch_waiting() == 0
 
     async def test_temporal_was_set_up_anew(
         self, office: Office, relay: Relay, launcher: RecordingLauncher
@@ -141,11 +142,11 @@ class TestLaunching:
         """What was launched and never began is launched again after a while."""
         await self.completed(office)
         await relay_everything(relay)
-        await age(office, "created_at", timedelta(hours=1))
+        await age(office, "taken_at", timedelta(hours=1))
         await age(office, "launched_at", timedelta(minutes=4))
-        assert await relay.launch_left_behind() == 0
+        assert await relay.launch_waiting() == 0
         await age(office, "launched_at", timedelta(minutes=2))
-        assert await relay.launch_left_behind() == 1
+        assert await relay.launch_waiting() == 1
 
     @pytest.mark.parametrize(
         "status", [each.value for each in ExecutionStatus if each is not ExecutionStatus.PENDING]
@@ -158,8 +159,8 @@ class TestLaunching:
         await office.query(
             "UPDATE automation_execution_logs SET status = %s, launched_at = NULL", status
         )
-        await age(office, "created_at", timedelta(hours=1))
-        assert await relay.launch_left_behind() == 0
+        await age(office, "taken_at", timedelta(hours=1))
+        assert await relay.launch_waiting() == 0
 
     async def test_a_launch_knows_its_automation_and_nothing_personal(
         self, office: Office, relay: Relay, launcher: RecordingLauncher
@@ -167,8 +168,8 @@ class TestLaunching:
         await self.completed(office)
         launcher.away = True
         await relay_everything(relay)
-        await age(office, "created_at", timedelta(minutes=1))
-        await relay.launch_left_behind()
+        await age(office, "taken_at", timedelta(minutes=1))
+        await relay.launch_waiting()
         (execution,) = await office.executions()
         by_relay, by_sweep = launcher.asked
         assert by_relay == by_sweep
@@ -419,7 +420,7 @@ class TestRunning:
         with pytest.raises(KilledError):
             await relay.relay_batch()
         launcher.dying = False
-        await age(office, "created_at", timedelta(minutes=1))
+        await age(office, "taken_at", timedelta(minutes=1))
         async with self.running(office.url, launcher):
             await self.launched(launcher, 1)
 

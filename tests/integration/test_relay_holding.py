@@ -15,7 +15,8 @@ from fixlify.storage.database import Database
 from fixlify.storage.events import SWEPT_PER_BATCH
 from fixlify.storage.executions import PendingExecution
 from fixlify.storage.listen import EventSignal
-from starter.relay import BATCH, LEFT_BEHIND_BATCH, SETTLED, Relay
+from starter.launches import LAUNCH_BATCH, SETTLED
+from starter.relay import BATCH, Relay
 from tests.engine import eventually
 from tests.office import Office
 from tests.relaying import (
@@ -116,9 +117,10 @@ class TestWhatBecameTooLate:
         assert execution["good_until"] - execution["occurred_at"] == OVERDUE_CATCH_UP
 
         await age(office, "good_until", OVERDUE_CATCH_UP)
-        await age(office, "created_at", SETTLED)
+        await age(office, "taken_at", SETTLED)
         launcher.away = False
-        assert await relay.launch_left_behind() == 0
+        await relay.expire()
+        assert await relay.launch_waiting() == 0
         (execution,) = await office.executions()
         assert execution["status"] == "skipped"
         assert execution["reason"].startswith("too late: it could not begin before 20")
@@ -133,7 +135,7 @@ class TestWhatBecameTooLate:
         await sweep(office, dunning.id)
         await relay_everything(relay)
         await age(office, "good_until", OVERDUE_CATCH_UP)
-        await relay.launch_left_behind()
+        await relay.expire()
         assert [status for status, _ in await outcomes(office)] == ["skipped"]
 
     async def test_what_somebody_did_can_begin_for_as_long_as_the_automation_says(
@@ -153,9 +155,10 @@ class TestWhatBecameTooLate:
         }
 
         await age(office, "good_until", timedelta(hours=2))
-        await age(office, "created_at", SETTLED)
+        await age(office, "taken_at", SETTLED)
         launcher.away = False
-        assert await relay.launch_left_behind() == 1
+        await relay.expire()
+        assert await relay.launch_waiting() == 1
         standing = {e["trigger_type"]: e["status"] for e in await office.executions()}
         assert standing == {"job_completed": "pending", "job_status_changed": "skipped"}
 
@@ -219,13 +222,13 @@ class TestTheEmergencyStop:
         await office.query("INSERT INTO automation_stops (organization_id) VALUES (%s)", stopped)
         await office.write_status(await office.add_job(), "completed")
         await relay_everything(relay)
-        await age(office, "created_at", SETTLED)
-        assert await relay.launch_left_behind() == 0
+        await age(office, "taken_at", SETTLED)
+        assert await relay.launch_waiting() == 0
         assert await outcomes(office) == [("pending", None)]
         assert launcher.launched == []
 
         await office.query("DELETE FROM automation_stops")
-        await relay.launch_left_behind()
+        await relay.launch_waiting()
         assert launcher.launched == [e["id"] for e in await office.executions()]
 
     async def test_another_company_goes_on(
@@ -264,10 +267,10 @@ class TestTheEmergencyStop:
                 "INSERT INTO automation_stops (organization_id) VALUES (%s)",
                 other.organization_id,
             )
-            await age(office, "created_at", SETTLED)
+            await age(office, "taken_at", SETTLED)
             launcher.away = False
             launcher.asked.clear()
-            assert await relay.launch_left_behind() == 1
+            assert await relay.launch_waiting() == 1
             assert launcher.launched == [e["id"] for e in await office.executions()]
 
     async def test_thousands_that_go_on_do_not_delay_another_company(
@@ -279,7 +282,7 @@ class TestTheEmergencyStop:
     ) -> None:
         """They are launched without waiting, and what happens meanwhile comes between them."""
         monkeypatch.setattr("starter.relay.POLL_INTERVAL", timedelta(hours=1))
-        held = 2 * LEFT_BEHIND_BATCH + 1
+        held = 2 * LAUNCH_BATCH + 1
         job = await office.add_job()
         launcher = BusyLauncher(lambda: office.write_status(job, "completed"))
         relay = Relay(engine_database, launcher, EventSignal(database_url))
@@ -288,7 +291,7 @@ class TestTheEmergencyStop:
                 await company.apply(ON_COMPLETION)
             await hold_many(other, held)
             await relay_everything(relay)
-            await age(other, "created_at", SETTLED)
+            await age(other, "taken_at", SETTLED)
             await other.query("DELETE FROM automation_stops")
 
             running = asyncio.create_task(relay.run())
@@ -302,7 +305,7 @@ class TestTheEmergencyStop:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
         companies = [each.organization_id for each in launcher.asked]
-        assert companies.index(office.organization_id) == LEFT_BEHIND_BATCH
+        assert companies.index(office.organization_id) == LAUNCH_BATCH
 
 
 class BusyLauncher(RecordingLauncher):

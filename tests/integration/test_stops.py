@@ -15,7 +15,8 @@ from fixlify.domain.errors import StaleWorkError
 from fixlify.domain.ids import execution_of, new_id
 from fixlify.domain.runs import MessageStatus, RunOutcome
 from fixlify.storage.database import Database
-from fixlify.storage.executions import finish_execution, launchable_executions
+from fixlify.storage.executions import finish_execution
+from fixlify.storage.launching import take_executions
 from fixlify.storage.messages import ClaimedMessage, Ledger, enter_messages
 from fixlify.storage.stops import (
     OpenWork,
@@ -95,10 +96,10 @@ async def claim(database: Database, office: Office, message: UUID) -> str:
 
 async def launchable(database: Database) -> set[UUID]:
     async with database.statement() as connection:
-        found = await launchable_executions(
+        taken = await take_executions(
             connection, 100, settled=timedelta(0), relaunch_after=timedelta(0)
         )
-    return {execution.id for execution in found}
+    return {execution.id for execution in taken.executions}
 
 
 async def test_a_stop_keeps_its_own_messages_and_executions_back(

@@ -13,7 +13,6 @@ from fixlify.storage.database import Database, Role
 from fixlify.storage.rules import store_rules
 from starter.redrive import redrive_executions
 from tests.engine import eventually
-from tests.relaying import age
 from tests.stories.waiting import Handle, WaitingRoom, quiet
 from workflows.automation import AutomationWorkflow
 from workflows.run import HISTORY_LIMIT
@@ -161,7 +160,6 @@ async def redrive(room: WaitingRoom, handle: Handle) -> None:
         await redrive_executions(database, failed.organization_id, [failed.execution_id])
     finally:
         await database.close()
-    await age(room.office, "created_at", timedelta(minutes=1))
     await room.engine.relay.launch_waiting()
 
 

@@ -9,7 +9,6 @@ from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
 from fixlify.storage.database import Database
 from starter.redrive import redrive_executions
-from tests.relaying import age
 from tests.stories.waiting import WaitingRoom
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -28,8 +27,7 @@ async def redrive(room: WaitingRoom, database: Database) -> UUID:
     (execution,) = await room.office.executions()
     redriven = await redrive_executions(database, room.office.organization_id, [execution["id"]])
     assert redriven == [execution["id"]]
-    await age(room.office, "created_at", timedelta(minutes=1))
-    assert await room.engine.relay.launch_left_behind()
+    assert await room.engine.relay.launch_waiting()
     return redriven[0]
 
 

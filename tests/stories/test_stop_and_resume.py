@@ -241,11 +241,10 @@ async def test_what_happens_during_a_stop_is_recorded_and_runs_afterwards(
     await engine.relay_everything()
     (execution,) = await office.executions()
     assert (execution["status"], execution["launched_at"]) == ("pending", None)
-    assert await engine.relay.launch_left_behind() == 0
+    assert await engine.relay.launch_waiting() == 0
 
     await resume(engine_database, office)
-    # A row this young is taken for one still in its relay's hands.
-    await eventually(engine.relay.launch_left_behind)
+    assert await engine.relay.launch_waiting() == 1
     await engine.settled()
 
     assert len(phone.messages) == 1

@@ -83,6 +83,10 @@ class AutomationVersionRow(Table):
     listens: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
+OWNER = "coalesce(organization_id, '00000000-0000-0000-0000-000000000000')"
+"""Whose turn an event takes; those of nobody have one of their own."""
+
+
 class EventRow(Table):
     """The outbox. No foreign key and no check: recording must never fail a business write.
 
@@ -93,11 +97,13 @@ class EventRow(Table):
     __table_args__ = (
         Index(
             "automation_events_unprocessed_idx",
+            text(OWNER),
             "id",
             postgresql_where=text("processed_at IS NULL AND automation_id IS NULL"),
         ),
         Index(
             "automation_events_swept_idx",
+            text(OWNER),
             "id",
             postgresql_where=text("processed_at IS NULL AND automation_id IS NOT NULL"),
         ),

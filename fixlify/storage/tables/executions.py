@@ -48,9 +48,17 @@ class ExecutionRow(Table):
             "trigger_value",
             "occurred_at",
         ),
+        # Who is next of each organization.
         Index(
             "automation_execution_logs_pending_idx",
+            "organization_id",
+            "swept",
             "created_at",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "automation_execution_logs_late_idx",
+            "good_until",
             postgresql_where=text("status = 'pending'"),
         ),
         Index(
@@ -105,6 +113,8 @@ class ExecutionRow(Table):
     chain: Mapped[list[UUID] | None]
     client_id: Mapped[UUID | None]
     redrives: Mapped[int] = mapped_column(server_default=text("0"))
+    swept: Mapped[bool] = mapped_column(server_default=text("false"))
+    taken_at: Mapped[datetime | None]
 
 
 class StepRow(Table):
