@@ -107,10 +107,11 @@ def section(figures: Figures) -> Section:
             f"Two shapes stand beside ours. Queued, the ratio is {figures['ratio_to_bare']}:"
             " fetching, rendering and recording are local activities, and each send has a"
             " queue of its own, as Temporal's documentation teaches it. Our own shape, the ratio"
-            f" is {figures['ratio_to_bare_same_shape']}: a send is first tried in a local"
-            " activity, which costs the server a fraction. The first ratio says what a run costs"
-            " beside the usual way to build it, of which our shape is a part; the second says"
-            " what our work costs, and is the harder one.",
+            f" is {figures['ratio_to_bare_same_shape']}: one local activity fetches and renders,"
+            " and both sends are tried in local activities, which spares the server most of its"
+            " work. The first ratio is that of a run of ours to the usual way of building one,"
+            " and our shape is a part of it; the second leaves our work alone to tell the"
+            " difference.",
             "The driver is the process that writes the jobs; it holds the mailbox and the phone,"
             " too, and shares the processors with everything else. Idle processes of the other"
             " sides are counted where they use something.",
