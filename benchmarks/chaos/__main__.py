@@ -24,8 +24,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.chaos.verdict import Verdict, judge
 from benchmarks.chaos.run import Glimpse, Played, faults_by_kind, play
+from benchmarks.chaos.verdict import Verdict, judge
 from benchmarks.chaos.world import World, open_world
 from fixlify.domain.errors import FixlifyError
 from fixlify.logs import configure_logging

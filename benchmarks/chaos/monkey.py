@@ -12,7 +12,7 @@ import psycopg
 
 from benchmarks.chaos.deployment import Releases
 from benchmarks.chaos.evidence import Fault
-from benchmarks.chaos.keeping import Kept, KeptProgram
+from benchmarks.chaos.keeping import Kept
 from benchmarks.chaos.plan import (
     DEPLOYMENT,
     POSTGRES,
@@ -21,6 +21,7 @@ from benchmarks.chaos.plan import (
     PlannedFault,
     plan_faults,
 )
+from benchmarks.chaos.programs import KeptProgram
 from benchmarks.chaos.providers import Providers
 from benchmarks.chaos.proxy import Proxy
 

@@ -18,16 +18,12 @@ from temporalio.client import Client
 
 from benchmarks.chaos.companies import Companies, found_companies
 from benchmarks.chaos.deployment import Releases, make_releases
-from benchmarks.chaos.keeping import (
-    Kept,
-    KeptProgram,
-    KeptServer,
-    environment_without_settings,
-    fixlify_command,
-)
+from benchmarks.chaos.keeping import Kept
 from benchmarks.chaos.plan import API, POSTGRES, RELAY, TEMPORAL, WORKERS
+from benchmarks.chaos.programs import KeptProgram, environment_without_settings, fixlify_command
 from benchmarks.chaos.providers import MAIL_QUESTION, PHONE_QUESTION, Providers
 from benchmarks.chaos.proxy import Proxy
+from benchmarks.chaos.servers import KeptServer
 from devstack.mail import MailCatcher
 from devstack.ports import LOOPBACK, any_free_port
 from devstack.postgres import DATABASE, EmbeddedPostgres
