@@ -40,8 +40,9 @@ NOBODY: Final = UUID(int=0)
 class Ledgers:
     """Everything that was recorded anywhere, read once when all has come to rest.
 
-    ``names``, ``zones`` and ``rules`` are the organizations'. ``workflows`` is None where no Temporal was there. ``over`` are executions whose exit
+    ``names``, ``zones`` and ``rules`` are the organizations'. ``over`` are executions whose exit
     condition holds by the facts as they are. ``undelivered`` counts signals nobody delivered.
+    ``workflows`` is None where no Temporal was there.
     """
 
     evidence: Evidence

@@ -69,8 +69,8 @@ def _open_rows(ledgers: Ledgers) -> Iterator[Violation]:
                 execution.id,
             )
     for message in ledgers.messages:
-        execution = ledgers.execution.get(message.execution_id)
-        waits = execution is not None and execution.status == "waiting"
+        run = ledgers.execution.get(message.execution_id)
+        waits = run is not None and run.status == "waiting"
         if message.status in _UNDER_WAY or (message.status == "held" and not waits):
             yield Violation(
                 f"{message.channel} {message.id}",
@@ -85,8 +85,8 @@ def _open_rows(ledgers: Ledgers) -> Iterator[Violation]:
 def _open_workflows(ledgers: Ledgers) -> Iterator[Violation]:
     running = set()
     for workflow in ledgers.workflows or ():
-        execution = ledgers.execution.get(execution_of(workflow.id) or NOBODY)
-        status = execution.status if execution else "unknown"
+        run = ledgers.execution.get(execution_of(workflow.id) or NOBODY)
+        status = run.status if run else "unknown"
         if workflow.status == "RUNNING":
             running.add(workflow.id)
             if status != "waiting":
