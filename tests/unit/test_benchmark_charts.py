@@ -73,6 +73,8 @@ def test_nothing_is_drawn_outside_the_picture_however_long_the_labels() -> None:
             assert left >= 0, text.text
             assert left + width <= WIDTH, text.text
             assert 0 < y < height, text.text
+        bars = [float(bar.get("width", "")) for bar in svg.iter(f"{SVG}rect") if bar.get("x")]
+        assert not bars or max(bars) > WIDTH / 4, "labels leave the bars some room"
 
 
 def test_labels_of_others_are_text_and_no_markup() -> None:
