@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -29,6 +29,8 @@ from activities.sms import SmsSender
 from benchmarks.chaos.evidence import Change, Evidence
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
+from devstack.temporal_server import EmbeddedTemporal
+from fixlify import temporal
 from fixlify.channels import Accepted
 from fixlify.domain.ids import new_id, workflow_id
 from fixlify.domain.runs import ExecutionStatus, RunOutcome, SendRequest
@@ -39,7 +41,7 @@ from fixlify.storage.messages import ClaimedMessage, NewMessage, enter_messages
 from starter.hearing import Teller
 from starter.launch import Launcher
 from starter.relay import Relay
-from tests.engine import Engine, eventually
+from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
 from tests.relaying import KilledError, RecordingLauncher
 
@@ -130,8 +132,8 @@ class Day:
         self.client = client
         self.hooks = hooks
         self.database = Database(office.url, Role.ENGINE)
-        self._mail = mail
-        self._phone = phone
+        self.mail = mail
+        self.phone = phone
         self._seed = seed
         self._jobs = 0
         self._changes: list[Change] = []
@@ -202,8 +204,8 @@ class Day:
             client=self.client,
             changes=self._changes,
             faults=(),
-            emails=self._mail.messages,
-            texts=self._phone.messages,
+            emails=self.mail.messages,
+            texts=self.phone.messages,
             write_failures=self._write_failures,
             fates=dict.fromkeys(LOSES_ITS_ANSWER, "drops the answer"),
             at_most_once=False,
@@ -388,26 +390,17 @@ async def outbox_comes_back(day: Day) -> None:
 
 async def launched_after_its_end(day: Day) -> None:
     """A relay that slept since it read the row launches a run that is over."""
-    await _launch_again(day, await _ended(day))
+    await _launch_again(day.client, await _ended(day))
 
 
-async def temporal_forgets(day: Day) -> None:
-    """The same, when Temporal no longer knows that it ran."""
+async def temporal_is_set_up_anew(day: Day) -> None:
+    """The same, where Temporal no longer knows that it ran."""
     execution = await _ended(day)
-    id_ = workflow_id(execution["id"])
-    await day.client.workflow_service.delete_workflow_execution(
-        DeleteWorkflowExecutionRequest(
-            namespace=day.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=id_, run_id=execution["run_id"]),
-        )
-    )
-
-    async def is_forgotten() -> bool:
-        found = await day.client.count_workflows(f"WorkflowId = '{id_}'")
-        return found.count == 0
-
-    await eventually(is_forgotten)
-    await _launch_again(day, execution)
+    with TemporaryDirectory() as folder:
+        async with EmbeddedTemporal(Path(folder), ui=False) as server:
+            client = await temporal.connect(server.address, "default")
+            async with running_engine(day.office, client, day.mail, day.phone):
+                await _launch_again(client, execution)
 
 
 async def _ended(day: Day) -> dict[str, Any]:
@@ -420,7 +413,7 @@ async def _ended(day: Day) -> dict[str, Any]:
     return execution
 
 
-async def _launch_again(day: Day, execution: dict[str, Any]) -> None:
+async def _launch_again(client: Client, execution: dict[str, Any]) -> None:
     stale = PendingExecution(
         id=execution["id"],
         organization_id=execution["organization_id"],
@@ -431,13 +424,13 @@ async def _launch_again(day: Day, execution: dict[str, Any]) -> None:
         subject_type=execution["subject_type"],
         subject_id=execution["subject_id"],
     )
-    await Launcher(day.client, eager=True).launch([stale])
-    handle = day.client.get_workflow_handle(workflow_id(execution["id"]))
+    await Launcher(client, eager=True).launch([stale])
+    handle = client.get_workflow_handle(workflow_id(execution["id"]))
     await handle.result()
     run_id = (await handle.describe()).run_id
 
     async def is_listed() -> bool:
-        return (await day.client.count_workflows(f"RunId = '{run_id}'")).count == 1
+        return (await client.count_workflows(f"RunId = '{run_id}'")).count == 1
 
     await eventually(is_listed)
 
@@ -459,7 +452,7 @@ MISHAPS: Final[Sequence[Mishap]] = (
     sets_itself_off,
     outbox_comes_back,
     launched_after_its_end,
-    temporal_forgets,
+    temporal_is_set_up_anew,
 )
 
 

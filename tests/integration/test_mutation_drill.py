@@ -173,7 +173,7 @@ MUTATIONS = [
     Mutation(
         "any workflow that comes gets the execution",
         "P3",
-        mishaps.temporal_forgets,
+        mishaps.temporal_is_set_up_anew,
         without(EXECUTIONS, "_BEGIN", r"AND \(e\.status = 'pending' OR .*?\)\)\n", "\n"),
     ),
     Mutation(

@@ -228,8 +228,7 @@ def _foreign_runs(begun: Sequence[Execution], workflows: Sequence[Workflow]) -> 
         run = of_it.get(execution.run_id or "")
         if execution.redrives or len(of_it) > 1 or execution.started_at is None:
             continue
-        # Of a run that Temporal has forgotten, nobody knows more than our own row.
-        if run is not None and run.start_time > execution.started_at + _CLOCKS_DIFFER:
+        if run is None or run.start_time > execution.started_at + _CLOCKS_DIFFER:
             yield Violation(
                 f"execution {execution.id}",
                 "a workflow took it over after another had begun it",
