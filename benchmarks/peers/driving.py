@@ -67,23 +67,24 @@ async def drain(
     whatever bounds a system has of its own, all systems have the same work before them.
 
     Raises:
-        TimeoutError: Nothing was delivered for ``DEADLINE``.
+        ExceptionGroup: Of the write that failed, or a TimeoutError: nothing was delivered for
+            ``DEADLINE``.
     """
     begun = last_progress = monotonic()
     delivered_before = min(deliveries.emails, deliveries.texts)
-    writes: list[asyncio.Task[float]] = []
-    done = 0
-    while done < len(jobs):
-        writes += [
-            asyncio.create_task(_timed(write, job)) for job in jobs[len(writes) : done + in_flight]
-        ]
-        await asyncio.sleep(_LOOK_AGAIN)
-        now_done = min(deliveries.emails, deliveries.texts) - delivered_before
-        if now_done > done:
-            done, last_progress = now_done, monotonic()
-        elif monotonic() - last_progress > DEADLINE.total_seconds():
-            raise TimeoutError(f"only {done} of {len(jobs)} jobs were told about")
-    await asyncio.gather(*writes)
+    written = done = 0
+    # A write that fails ends all of it.
+    async with asyncio.TaskGroup() as group:
+        while done < len(jobs):
+            for job in jobs[written : done + in_flight]:
+                group.create_task(_timed(write, job))
+                written += 1
+            await asyncio.sleep(_LOOK_AGAIN)
+            now_done = min(deliveries.emails, deliveries.texts) - delivered_before
+            if now_done > done:
+                done, last_progress = now_done, monotonic()
+            elif monotonic() - last_progress > DEADLINE.total_seconds():
+                raise TimeoutError(f"only {done} of {len(jobs)} jobs were told about")
     accepted = [await deliveries.wait_for_both(job, DEADLINE) for job in jobs]
     return Drained(len(jobs), timedelta(seconds=max(accepted) - begun))
 

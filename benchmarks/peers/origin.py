@@ -124,8 +124,8 @@ def section(figures: Figures) -> Section:
             "Rebuilt from its own papers: a row trigger writes a `pending` row, once a minute a "
             "poll takes the ten oldest and carries them out one after the other, with 500 ms "
             "between two, each an email over SMTP and a text message over HTTP. In the place of "
-            "its edge function stands minimal Python, which starts faster than an edge function "
-            f"that is cold. It is called by {figures['clock']}.",
+            "its edge function stands minimal Python in the measuring process: what calling an "
+            f"edge function over HTTP costs is left out. It is called by {figures['clock']}.",
             f"Both systems get {figures['a_minute']} jobs a minute, in turns, on one machine and "
             "to the same mailbox and phone. Latency is from the commit to the later of the two "
             f"acceptances, of {figures['origin']['count']} jobs in each: with so few the p99 is "
@@ -136,10 +136,9 @@ def section(figures: Figures) -> Section:
             f"Computed from it and not measured: an hour of {MANY_A_SECOND} jobs a second leaves "
             f"{figures['left_after_an_hour_of_ten_a_second']:,} undone, for which it takes "
             f"{_hours_for(figures):.0f} more hours.",
-            "What it does not say: the origin needs Postgres and one small function, and spends "
-            "next to nothing while nothing happens; ours runs a Temporal server and a worker. "
-            "A shorter poll would have made it faster, and nothing here measures how it would "
-            "have borne that.",
+            "What it does not say: the origin needs Postgres and one small function, where ours "
+            "needs a Temporal server and a worker beside Postgres. A shorter poll and no pause "
+            "would have made it faster; how it would have borne that is not measured.",
         ],
         command=command,
         tables=[

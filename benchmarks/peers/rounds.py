@@ -9,9 +9,6 @@ from typing import Any, Final
 from benchmarks.lab.figures import Spread, middle
 
 OURS: Final = "fixlify"
-OUTBOX: Final = "dbos_outbox"
-DIRECT: Final = "dbos_direct"
-SYSTEMS: Final = (OURS, OUTBOX, DIRECT)
 
 
 @dataclass(frozen=True, slots=True)
