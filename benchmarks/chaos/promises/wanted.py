@@ -17,7 +17,7 @@ from fixlify.domain.rules import MessageClass, hold_for_hours
 
 STARVED_BEYOND: Final = 4
 STARVED_BY: Final = timedelta(seconds=10)
-"""A company is starved whose runs take so many times, and so much, longer than all runs do."""
+"""A company is starved whose runs take so many times, and so much, longer than all others do."""
 _TOO_FEW: Final = 5
 
 # HTML has single braces of its own; two of them are a template nobody filled in.
@@ -163,14 +163,15 @@ def _starved(ledgers: Ledgers) -> Iterator[Violation]:
         if execution.ran and execution.status in ENDED and execution.completed_at is not None:
             seconds = (execution.completed_at - execution.occurred_at).total_seconds()
             took.setdefault(execution.organization_id, []).append(seconds)
-    everybody = [seconds for each in took.values() for seconds in each]
     for organization, own in took.items():
-        usual, typical = median(everybody), median(own)
-        longest = max(usual * STARVED_BEYOND, usual + STARVED_BY.total_seconds())
-        if len(own) >= _TOO_FEW and typical > longest:
+        others = [each for id_, theirs in took.items() if id_ != organization for each in theirs]
+        if len(own) < _TOO_FEW or not others:
+            continue
+        typical, usual = median(own), median(others)
+        if typical > max(usual * STARVED_BEYOND, usual + STARVED_BY.total_seconds()):
             yield Violation(
                 ledgers.names.get(organization, str(organization)),
-                f"its runs took {typical:.1f} s, where everybody's take {usual:.1f} s",
+                f"its runs took {typical:.1f} s, where everybody else's take {usual:.1f} s",
             )
 
 
