@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from fixlify.channels.sms.http import ANSWER_PATIENCE
 from fixlify.channels.webhooks import WebhookChannel
 from fixlify.domain.delivery import InDoubt
 from fixlify.domain.ids import workflow_id
+from fixlify.domain.limits import LimitedChannel
 from fixlify.domain.runs import RunOutcome
 from fixlify.domain.unsubscribing import UnsubscribeLinks
 from fixlify.storage.database import Database, Role
@@ -98,12 +99,13 @@ async def running_engine(
     links: UnsubscribeLinks | None = None,
     in_doubt: InDoubt = IN_DOUBT,
     answer_patience: timedelta = ANSWER_PATIENCE,
+    at_once: Collection[LimitedChannel] = (LimitedChannel.EMAIL, LimitedChannel.SMS),
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[Engine]:
     """Run workers against the office's database; the test calls the relay itself.
 
     Every webhook goes to the receiver at *webhooks*. Twilio may take *answer_patience* to
-    answer.
+    answer. Messages of the channels that are not tried *at_once* go through their queues.
     """
     database = Database(office.url, Role.ENGINE)
     email = SmtpChannel(SmtpServer.from_url(mail.url))
@@ -126,6 +128,7 @@ async def running_engine(
         sender=SENDER,
         links=links,
         in_doubt=in_doubt,
+        at_once=at_once,
         max_cached_workflows=max_cached_workflows,
     )
     try:
