@@ -37,7 +37,7 @@ from fixlify.domain.runs import ExecutionStatus, RunOutcome, SendRequest
 from fixlify.storage.database import Database, Role
 from fixlify.storage.executions import PendingExecution, finish_execution
 from fixlify.storage.listen import EventSignal
-from fixlify.storage.messages import ClaimedMessage, NewMessage, enter_messages
+from fixlify.storage.messages import ClaimedMessage, Ledger, NewMessage, enter_messages
 from starter.hearing import Teller
 from starter.launch import Launcher
 from starter.relay import Relay
@@ -311,6 +311,20 @@ async def rendered_by_two(day: Day) -> None:
     await day.write(job, "completed")
 
 
+async def worker_dies_in_its_task(day: Day) -> None:
+    """It wrote its messages and took them; Temporal heard of nothing, and begins anew."""
+    job, email, _ = await day.add_job()
+
+    async def die(connection: Any, messages: Sequence[NewMessage]) -> None:
+        entered = await enter_messages(connection, messages[0].execution_id, messages)
+        for message in entered.values():
+            ledger = Ledger(connection, message.id, day.office.organization_id)
+            await ledger.claim(datetime.now(UTC))
+
+    day.hooks.before_entering[email] = die
+    await day.write(job, "completed")
+
+
 async def opts_out_after_the_rendering(day: Day) -> None:
     """The text is written, and then they want none."""
     job, email, _ = await day.add_job()
@@ -442,6 +456,7 @@ MISHAPS: Final[Sequence[Mishap]] = (
     two_relays_at_once,
     relay_dies_before_the_launch,
     worker_dies_after_the_call,
+    worker_dies_in_its_task,
     provider_loses_its_answer,
     heir_before_its_time,
     rendered_by_two,
