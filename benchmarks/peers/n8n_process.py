@@ -29,7 +29,7 @@ FOLDER_SETTING: Final = "FIXLIFY_BENCH_N8N"
 
 _DATABASE: Final = "n8n"
 _COMMAND_DEADLINE: Final = timedelta(minutes=5)
-_START_DEADLINE: Final = timedelta(minutes=3)
+_START_DEADLINE: Final = timedelta(minutes=5)
 _STOP_DEADLINE: Final = timedelta(seconds=30)
 _LOOK_AGAIN: Final = 0.2
 
@@ -175,13 +175,23 @@ class N8nProcess:
     async def _until_ready(self) -> None:
         until = monotonic() + _START_DEADLINE.total_seconds()
         while self._process.returncode is None and monotonic() < until:
-            try:
-                if (await self._http.get("/healthz/readiness")).status_code == 200:
-                    return
-            except httpx2.HTTPError:
-                pass
+            if await self._answers() and await self._has_webhook():
+                return
             await asyncio.sleep(_LOOK_AGAIN)
         raise DevstackError(f"n8n did not get ready; its log ends:\n{self._words()}")
+
+    async def _answers(self) -> bool:
+        try:
+            return (await self._http.get("/healthz/readiness")).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    async def _has_webhook(self) -> bool:
+        """Whether the workflow can be called, which is some time after it says it is ready."""
+        url = f"{self._settings['FIXLIFY_DATABASE_URL'].rpartition('/')[0]}/{_DATABASE}"
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            cursor = await connection.execute("SELECT EXISTS (SELECT FROM webhook_entity)")
+            return await cursor.fetchone() == (True,)
 
     async def _end(self) -> None:
         await self._http.aclose()

@@ -43,12 +43,16 @@ _FILL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The rebuilt system at work; *clock* says what calls it, *polls* how each call went."""
+    """The rebuilt system at work.
+
+    ``clock`` says what calls the ``function``, and ``polls`` how each of its calls went.
+    """
 
     clock: str
     jobs: Sequence[Job]
-    polls: Sequence[Poll]
     write: Write
+    function: EdgeFunction
+    polls: Sequence[Poll]
 
 
 @asynccontextmanager
@@ -89,7 +93,7 @@ async def open_origin(
             await writer.execute("UPDATE jobs SET status = 'completed' WHERE id = %s", (job.id,))
             return monotonic()
 
-        yield Origin(called_by, [_job(n) for n in range(jobs)], polls, write)
+        yield Origin(called_by, [_job(n) for n in range(jobs)], write, function, polls)
 
 
 async def _poll(function: EdgeFunction, calls: AsyncIterator[None], polls: list[Poll]) -> None:
