@@ -21,8 +21,6 @@ NAME: Final = "herd"
 
 WARM_UP: Final = 5
 ALONE: Final = 5
-# More than the small company completes while any herd drains.
-SMALL_JOBS: Final = 1800
 # A herd of which nothing arrived for as long has lost the rest.
 PATIENCE_SECONDS: Final = 30
 _LOOK_AGAIN: Final = 0.2
@@ -62,11 +60,13 @@ class Watched:
 async def measure(scale: Scale, tell: Tell) -> Figures:
     """Let one company complete everything at once, and another one job a second."""
     matches = scale.choose(1000, 10_000)
+    # More seconds than any such herd takes.
+    seconds = scale.choose(300, 1800)
     async with open_lab() as lab:
-        small = await lab.founder.found(SMALL_JOBS)
+        small = await lab.founder.found(WARM_UP + ALONE + seconds)
         large = await lab.founder.found(matches)
         await lab.connection.execute(_FORGET)
-        await lab.connection.execute("VACUUM ANALYZE")
+        await lab.connection.execute("ANALYZE")
         async with lab.worker():
             small_jobs = iter(small.jobs)
             for _ in range(WARM_UP):
