@@ -176,12 +176,11 @@ def section(figures: Figures) -> Section:
             f"{figures['bulk_without_ms']:,.0f} ms without the triggers and "
             f"{figures['bulk_with_ms']:,.0f} ms with them: {figures['bulk_us_per_job']:.0f} µs a "
             "job.",
-            "A client of pgbench does nothing but write, on the same machine, to a disk that "
-            "answers at once (the machine's table says how fast): the ratio is the least "
-            "favourable there is. What the triggers add to one write, in the last column, does "
-            "not grow with the disk's or the network's time, so the slower those are the closer "
-            "the ratio is to 1. With several clients the commits of transactions that notify wait "
-            "for each other: Postgres orders them with one lock for the whole server. The cost of "
+            "A client of pgbench does nothing but write, again and again, on the same machine: "
+            "no company writes like this, and the ratio is the least favourable there is. The "
+            "last column is what one write takes longer. With several clients it is more than "
+            "with one: transactions that notify commit one after the other, under one lock of the "
+            "whole server, and cannot share a write to the disk as others do. The cost of "
             "relaying is not in it; throughput is another section.",
         ),
         "python -m benchmarks.run --only write_overhead",
