@@ -1,0 +1,112 @@
+"""The first try of a message needs no queue; whatever it does not settle is left to one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+
+from activities.delivery import FirstTries
+from devstack.mail import MailCatcher
+from devstack.sms import SmsCatcher
+from tests.engine import Engine, running_engine
+from tests.office import Office
+from worker import workers
+
+BOTH = """
+name: Both
+trigger: {type: job_completed}
+steps:
+  - {id: mail, type: send_email, subject: "Done", text: "Thank you!"}
+  - {id: text, type: send_sms, text: "Done."}
+"""
+
+
+async def events_of(office: Office, engine: Engine) -> list[HistoryEvent]:
+    """Complete a job, and return the events of the run it set off."""
+    await office.write_status(await office.add_job(), "completed")
+    (execution,) = await engine.settled()
+    assert execution["status"] == "completed"
+    return list((await engine.handle(execution["id"]).fetch_history()).events)
+
+
+def queued(events: list[HistoryEvent]) -> list[str]:
+    """Return the types of the activities that passed through a queue."""
+    return [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+
+
+async def test_what_is_taken_at_once_passes_through_no_queue(
+    office: Office, engine: Engine, mail: MailCatcher, phone: SmsCatcher
+) -> None:
+    await office.apply(BOTH)
+
+    assert queued(await events_of(office, engine)) == []
+    assert (len(mail.messages), len(phone.messages)) == (1, 1)
+
+
+@pytest.mark.parametrize("limit", ["per_second", "organization_per_second"])
+async def test_messages_of_a_channel_with_a_rate_take_their_turn(
+    office: Office, engine: Engine, mail: MailCatcher, phone: SmsCatcher, limit: str
+) -> None:
+    await office.apply(BOTH)
+    await office.query(f"INSERT INTO channel_settings (channel, {limit}) VALUES ('sms', 50)")
+
+    assert queued(await events_of(office, engine)) == ["send_sms"]
+    assert (len(mail.messages), len(phone.messages)) == (1, 1)
+
+
+async def test_a_rate_of_none_is_no_rate(office: Office, engine: Engine) -> None:
+    await office.apply(BOTH)
+    await office.query("INSERT INTO channel_settings (channel, per_second) VALUES ('sms', 'inf')")
+
+    assert queued(await events_of(office, engine)) == []
+
+
+async def test_what_is_beyond_the_tries_there_may_be_is_queued(
+    office: Office,
+    temporal_client: Client,
+    mail: MailCatcher,
+    phone: SmsCatcher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A provider that is slow holds up so many workflow tasks, and no more."""
+    monkeypatch.setattr(workers, "FIRST_TRIES", 1)
+    await office.apply(BOTH)
+    async with running_engine(office, temporal_client, mail, phone) as engine:
+        assert queued(await events_of(office, engine)) == ["send_sms"]
+
+    assert (len(mail.messages), len(phone.messages)) == (1, 1)
+    assert [message["attempts"] for message in await office.messages()] == [1, 1]
+
+
+async def test_a_provider_is_given_the_time_it_asks_for(
+    office: Office, engine: Engine, phone: SmsCatcher
+) -> None:
+    """It said ``Retry-After: 1``; the queue's attempt comes no sooner."""
+    await office.apply(BOTH)
+    job = await office.add_job(client_id=await office.add_client(phone="+15005554291"))
+    await office.write_status(job, "completed")
+    (execution,) = await engine.settled()
+    events = (await engine.handle(execution["id"]).fetch_history()).events
+
+    (timer,) = (e for e in events if e.event_type == EventType.EVENT_TYPE_TIMER_STARTED)
+    pause = timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+    assert pause >= timedelta(seconds=1)
+    assert queued(list(events)) == ["send_sms"]
+    assert len(phone.messages) == 1
+
+
+def test_a_place_that_is_given_back_is_there_again() -> None:
+    tries = FirstTries(1)
+
+    assert tries.begin()
+    assert not tries.begin()
+    tries.end()
+    assert tries.begin()
