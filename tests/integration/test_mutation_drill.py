@@ -13,6 +13,7 @@ from sqlalchemy import TextClause, text
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 
+import activities.email
 import fixlify.domain.runs
 import fixlify.storage.executions
 import fixlify.storage.messages.entering
@@ -20,6 +21,8 @@ import fixlify.storage.messages.ledger
 import starter.launch
 import starter.launches
 import starter.matching
+from activities.delivery import Finding
+from activities.sms import SmsSender
 from benchmarks.chaos.verdict import judge
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
@@ -92,6 +95,21 @@ async def know_no_doubt(saboteur: Saboteur) -> None:
     saboteur.patch.setattr(Ledger, "lost", lost)
 
 
+async def send_again_without_asking(saboteur: Saboteur) -> None:
+    async def find(*_: object) -> Finding:
+        return Finding(cleared="sent again, as nobody asked")
+
+    saboteur.patch.setattr(SmsSender, "find", find)
+
+
+async def doubt_for_longer(saboteur: Saboteur) -> None:
+    saboteur.patch.setattr(activities.email, "MOST_DOUBTS", activities.email.MOST_DOUBTS + 1)
+
+
+async def pass_over_what_matches(saboteur: Saboteur) -> None:
+    saboteur.patch.setattr("starter.relay.find_matches", lambda *_: [])
+
+
 async def launch_whatever_ran(saboteur: Saboteur) -> None:
     policy = SimpleNamespace(REJECT_DUPLICATE=WorkflowIDReusePolicy.ALLOW_DUPLICATE)
     saboteur.patch.setattr(starter.launch, "WorkflowIDReusePolicy", policy)
@@ -147,6 +165,12 @@ MUTATIONS = [
         record_nothing,
     ),
     Mutation(
+        "a relay marks what it never matched",
+        "P1",
+        mishaps.calm,
+        pass_over_what_matches,
+    ),
+    Mutation(
         "an occurrence may have two executions",
         "P2",
         mishaps.outbox_comes_back,
@@ -199,6 +223,18 @@ MUTATIONS = [
         "P4",
         mishaps.provider_loses_its_answer,
         know_no_doubt,
+    ),
+    Mutation(
+        "a text in doubt is sent again without asking for it",
+        "P4",
+        mishaps.worker_dies_after_the_call,
+        send_again_without_asking,
+    ),
+    Mutation(
+        "a mail in doubt is sent a third time",
+        "P4",
+        mishaps.provider_loses_its_answer,
+        doubt_for_longer,
     ),
     Mutation(
         "consent is not asked for again before the call",
@@ -270,10 +306,12 @@ async def day(
     monkeypatch.setattr(starter.launches, "SETTLED", starter.launches.SETTLED * 0)
     hooks = Hooks()
     hooks.install(monkeypatch)
-    await Office.open(office.url, "Southwind Cooling")
     for automation in (THANKS, ARRIVAL, TAGGING):
         await office.apply(automation)
-    async with running_engine(office, temporal_client, mail, phone) as engine:
+    async with (
+        await Office.open(office.url, "Southwind Cooling"),
+        running_engine(office, temporal_client, mail, phone) as engine,
+    ):
         day = Day(office, engine, temporal_client, mail, phone, hooks, SEED)
         yield day
         await day.close()
