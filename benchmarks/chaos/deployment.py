@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import re
 import shutil
 from collections.abc import Sequence
@@ -48,9 +49,11 @@ def make_releases(folder: Path) -> Releases:
     Copies, so that nobody who edits the engine meanwhile deploys a third release.
     """
     releases = Releases(folder / "first", folder / "second")
-    for release in (releases.first, releases.second):
-        for package in PACKAGES:
-            shutil.copytree(REPOSITORY / package, release / package)
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, releases.first / package)
+    # Compiled once and not at every start: what is killed so often should be back soon.
+    compileall.compile_dir(releases.first, quiet=2)
+    shutil.copytree(releases.first, releases.second)
     changed = releases.second / WORKFLOW
     changed.write_text(with_a_new_step(changed.read_text(encoding="utf-8")), encoding="utf-8")
     return releases

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -27,6 +28,8 @@ from benchmarks.chaos.proxy import Proxy
 
 # Longer than a send takes: a deployment that kills at once would be nothing but another kill.
 STOP_PATIENCE: Final = timedelta(seconds=15)
+_REPORTS_PATIENCE: Final = timedelta(seconds=10)
+_LOOK_AGAIN: Final = timedelta(milliseconds=50)
 
 
 @dataclass(slots=True)
@@ -79,9 +82,9 @@ class Monkey:
         at = round(loop.time() - begin, 2)
         try:
             struck = await self._do(fault)
-        except (psycopg.Error, OSError) as error:
-            # The database it needs is away itself; everything else is done without one.
-            self.missed.append(f"{fault.kind}: {error}")
+        except TimeoutError as error:
+            # Nobody was there for it all the time.
+            self.missed.append(f"{fault.kind}: {error or 'nobody was there'}")
             return
         if struck:
             self.faults.append(Fault(at, fault.kind, during_recovery, str(fault)))
@@ -135,7 +138,10 @@ class Monkey:
         proxy = self._proxy(fault.target)
         before = proxy.lost
         proxy.lose_answers(fault.number)
-        await asyncio.sleep(fault.lasting)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(fault.lasting):
+                while proxy.lost < before + fault.number:  # noqa: ASYNC110 - bytes tell nobody
+                    await asyncio.sleep(_LOOK_AGAIN.total_seconds())
         proxy.lose_answers(0)
         return proxy.lost > before
 
@@ -146,8 +152,14 @@ class Monkey:
         return True
 
     async def _repeat_reports(self) -> bool:
-        async with await self.connect() as connection:
-            return await self.providers.repeat_reports(connection) > 0
+        """Repeat some as soon as anybody is there to hear them."""
+        async with asyncio.timeout(_REPORTS_PATIENCE.total_seconds()):
+            while True:
+                with suppress(psycopg.Error):
+                    async with await self.connect() as connection:
+                        if await self.providers.repeat_reports(connection):
+                            return True
+                await asyncio.sleep(_LOOK_AGAIN.total_seconds())
 
     async def _deploy(self) -> bool:
         """Replace one program after the other; old and new run side by side for a while."""

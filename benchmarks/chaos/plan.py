@@ -64,7 +64,8 @@ _LASTING: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
         "stall temporal": (1, 6),
         "stall postgres": (1, 6),
         "stall provider": (1, 6),
-        "lost answer": (3, 6),
+        # At most: it is over when they are lost.
+        "lost answer": (10, 15),
         "provider outage": (1, 4),
         "provider throttles": (1, 4),
     }

@@ -102,7 +102,7 @@ async def play(
             url=world.url,
             client=await world.temporal_client(),
             changes=traffic.changes,
-            faults=monkey.faults,
+            faults=sorted(monkey.faults, key=lambda fault: fault.at),
             emails=list(world.providers.mail.messages),
             texts=list(world.providers.phone.messages),
             write_failures=traffic.write_failures,

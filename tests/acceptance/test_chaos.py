@@ -40,7 +40,7 @@ async def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[s
         if process.returncode is None:
             process.terminate()
             await process.wait()
-    assert not list(temporary.iterdir()), "it leaves nothing behind"
+    assert not list(temporary.glob("fixlify-chaos-*")), "it leaves nothing behind"
     said = told.decode(errors="replace")
     assert process.returncode in (0, 1), said
     return process.returncode, json.loads(output), said
