@@ -14,6 +14,7 @@ from activities.executions import ExecutionActivities
 from activities.rendering import RenderingActivities
 from activities.writing import MessageWriter
 from fixlify.domain.events import SubjectType
+from fixlify.domain.rules import MessageClass
 from fixlify.domain.runs import ContextRequest, MessageStatus, RenderRequest, RunPlan
 from fixlify.storage.database import Database
 from tests.office import Office
@@ -26,12 +27,20 @@ AUTOMATION = """
 """
 
 
+MARKETING = """
+    name: News
+    trigger: {type: job_completed}
+    message_class: marketing
+    steps: [{id: news, type: send_sms, text: "News!"}, {type: wait, for: 1d}]
+"""
+
+
 class Desk:
     """Renders one step for an execution about any subject of an office."""
 
     def __init__(self, office: Office, database: Database) -> None:
         self.office = office
-        self._begin = ExecutionActivities(database, MessageWriter()).fetch_context
+        self.begin = ExecutionActivities(database, MessageWriter()).fetch_context
         self._render = RenderingActivities(database, MessageWriter()).render_messages
 
     async def add(self, table: str, **columns: Any) -> str:
@@ -80,7 +89,7 @@ class Desk:
 
     async def _plan(self, execution: UUID) -> RunPlan:
         run = ContextRequest(execution_id=execution, organization_id=self.office.organization_id)
-        plan: RunPlan = await ActivityEnvironment().run(self._begin, run)
+        plan: RunPlan = await ActivityEnvironment().run(self.begin, run)
         return plan
 
 
@@ -173,3 +182,30 @@ def test_a_run_of_before_there_were_other_subjects_is_about_a_job() -> None:
     assert RunPlan.model_validate(older).subject_type is SubjectType.JOB
     asked = older | {"execution_id": UUID(int=2), "organization_id": UUID(int=3), "step_ids": ()}
     assert RenderRequest.model_validate(asked).subject_type is SubjectType.JOB
+
+
+async def test_what_a_run_begins_with_is_written_as_it_is_taken(desk: Desk) -> None:
+    """With its class, by which the run knows for how long it is worth trying."""
+    automation = (await desk.office.apply(MARKETING)).automation
+    execution = await add_execution(
+        desk.office,
+        "pending",
+        automation_id=automation.id,
+        automation_version=automation.version,
+        subject_type="job",
+        subject_id="J-2019",
+        trigger_data=json.dumps({"event_id": 1, "event_type": "x"}),
+    )
+    request = ContextRequest(
+        execution_id=execution, organization_id=desk.office.organization_id, writes=True
+    )
+
+    plan: RunPlan = await ActivityEnvironment().run(desk.begin, request)
+    again: RunPlan = await ActivityEnvironment().run(desk.begin, request)
+
+    assert plan.written is not None
+    assert [(m.step_id, m.status, m.message_class) for m in plan.written.messages] == [
+        ("news", MessageStatus.QUEUED, MessageClass.MARKETING)
+    ]
+    assert again == plan
+    assert len(await desk.office.messages()) == 1
