@@ -37,6 +37,7 @@ _TITLES: Final = {
     _OUTBOX: "DBOS, started from the outbox",
     _DIRECT: "DBOS, started by the writer",
 }
+_SIZES: Final = Sizes(rounds=3, warm_up=30, at_a_rate=100, drained=200)
 _SYSTEM_DATABASE: Final = "dbos"
 
 
@@ -44,23 +45,19 @@ async def measure(scale: Scale, tell: Tell) -> Figures:
     """Let each system have its turn, round after round, and return medians and ratios."""
     if not is_installed():
         return {"skipped": f"DBOS is not installed; install it with {INSTALL}"}
-    sizes = Sizes(
-        rounds=scale.choose(1, 3),
-        warm_up=scale.choose(5, 30),
-        at_a_rate=scale.choose(15, 100),
-        drained=scale.choose(30, 200),
-    )
+    if scale.quick:
+        return {"skipped": "three systems in turns take minutes, too long for a quick run"}
     async with open_lab() as lab:
-        company = await lab.founder.found(sizes.jobs(len(_SYSTEMS)))
+        company = await lab.founder.found(_SIZES.jobs(len(_SYSTEMS)))
         await forget_what_happened(lab)
         jobs = iter(company.jobs)
         rounds = []
-        for number in range(sizes.rounds):
-            tell(f"dbos: round {number + 1} of {sizes.rounds}")
+        for number in range(_SIZES.rounds):
+            tell(f"dbos: round {number + 1} of {_SIZES.rounds}")
             measured = {}
             for system in _SYSTEMS:
                 async with _running(lab, system, number) as running:
-                    measured[system] = await turn(running, lab, jobs, sizes)
+                    measured[system] = await turn(running, lab, jobs, _SIZES)
             rounds.append(measured)
         if duplicates := lab.deliveries.duplicates():
             raise AssertionError(f"{len(duplicates)} people were written to more than once")
@@ -68,7 +65,7 @@ async def measure(scale: Scale, tell: Tell) -> Figures:
         (synchronous_commit,) = cast("tuple[str]", await cursor.fetchone())
     return {
         "version": version("dbos"),
-        "rounds": sizes.rounds,
+        "rounds": _SIZES.rounds,
         "per_second": PER_SECOND,
         "in_flight": IN_FLIGHT,
         "synchronous_commit": synchronous_commit,

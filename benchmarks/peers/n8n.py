@@ -29,7 +29,7 @@ _INSTALL: Final = (
     f"--ignore-scripts there, and set {FOLDER_SETTING} to it"
 )
 _TITLES: Final = {OURS: "Fixlify Automations", NAME: "n8n"}
-_ROUNDS: Final = Sizes(rounds=3, warm_up=30, at_a_rate=100, drained=200)
+_SIZES: Final = Sizes(rounds=3, warm_up=30, at_a_rate=100, drained=200)
 
 
 async def measure(scale: Scale, tell: Tell) -> Figures:
@@ -38,23 +38,23 @@ async def measure(scale: Scale, tell: Tell) -> Figures:
     if modules is None:
         return {"skipped": f"n8n is not installed; {_INSTALL}"}
     if scale.quick:
-        return {"skipped": "n8n takes too long to start for a quick run"}
+        return {"skipped": "starting n8n takes a minute, too long for a quick run"}
     async with open_lab() as lab, N8nProcess(modules, lab.environment, lab.home / "n8n") as n8n:
-        company = await lab.founder.found(_ROUNDS.jobs(len(_TITLES)))
+        company = await lab.founder.found(_SIZES.jobs(len(_TITLES)))
         await forget_what_happened(lab)
         jobs = iter(company.jobs)
         rounds = []
-        for number in range(_ROUNDS.rounds):
-            tell(f"n8n: round {number + 1} of {_ROUNDS.rounds}")
+        for number in range(_SIZES.rounds):
+            tell(f"n8n: round {number + 1} of {_SIZES.rounds}")
             async with ours(lab, f"worker-{number}") as running:
-                measured = {OURS: await turn(running, lab, jobs, _ROUNDS)}
-            measured[NAME] = await turn(_running(n8n), lab, jobs, _ROUNDS)
+                measured = {OURS: await turn(running, lab, jobs, _SIZES)}
+            measured[NAME] = await turn(_running(n8n), lab, jobs, _SIZES)
             rounds.append(measured)
         if duplicates := lab.deliveries.duplicates():
             raise AssertionError(f"{len(duplicates)} people were written to more than once")
     return {
         "version": VERSION,
-        "rounds": _ROUNDS.rounds,
+        "rounds": _SIZES.rounds,
         "per_second": PER_SECOND,
         "in_flight": IN_FLIGHT,
         **{system: medians(rounds, system) for system in _TITLES},
