@@ -100,6 +100,20 @@ async def complete_jobs(office: Office, count: int, first: int = 1) -> None:
     )
 
 
+async def sweep(office: Office, count: int) -> None:
+    """Record what a sweep would find: invoices 1, 2, … a week overdue."""
+    dunning = (await office.apply(DUNNING)).automation
+    await office.query(
+        "INSERT INTO automation_events (organization_id, event_type, subject_type, subject_id,"
+        " automation_id, occurrence_key, data)"
+        " SELECT %s, 'invoice_overdue', 'invoice', n, %s, 'invoice_overdue/' || n || '/7',"
+        """ '{"days": 7}' FROM generate_series(1, %s::int) n""",
+        office.organization_id,
+        dunning.id,
+        count,
+    )
+
+
 async def begin(office: Office) -> None:
     """Let what was launched of a company begin, as a worker would."""
     await office.query(
@@ -258,19 +272,34 @@ class TestRoom:
     ) -> None:
         """The text "we are on our way" does not wait behind a thousand reminders of bills."""
         office = offices[0]
-        dunning = (await office.apply(DUNNING)).automation
-        await office.query(
-            "INSERT INTO automation_events (organization_id, event_type, subject_type, subject_id,"
-            " automation_id, occurrence_key, data)"
-            " SELECT %s, 'invoice_overdue', 'invoice', n, %s, 'invoice_overdue/' || n || '/7',"
-            """ '{"days": 7}' FROM generate_series(1, 30) n""",
-            office.organization_id,
-            dunning.id,
-        )
+        await sweep(office, 30)
         await relay_everything(relay)
         assert len(launcher.asked) == 5
         await complete_jobs(office, 1)
         await relay_everything(relay)
+        assert launcher.asked[-1].subject_id == "J-1"
+
+    async def test_it_does_also_in_one_batch(
+        self, offices: list[Office], relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        office = offices[0]
+        await sweep(office, 10)
+        await complete_jobs(office, 1)
+        await office.query("UPDATE automation_events SET processed_at = NULL")
+        await relay.relay_batch()
+        assert "J-1" in launched_of(launcher, office)
+
+    async def test_it_does_also_after_a_stop(
+        self, offices: list[Office], relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        office = offices[0]
+        await sweep(office, 30)
+        await relay_everything(relay)
+        await office.query("INSERT INTO automation_stops DEFAULT VALUES")
+        await complete_jobs(office, 1)
+        await relay_everything(relay)
+        await office.query("DELETE FROM automation_stops")
+        assert await relay.launch_waiting() == 1
         assert launcher.asked[-1].subject_id == "J-1"
 
     async def test_a_run_that_began_and_waits_takes_no_room(
