@@ -11,7 +11,7 @@ import psycopg
 
 from benchmarks.lab.stack import Lab, open_lab
 from benchmarks.peers.dbos_process import INSTALL, DbosProcess, Trigger, is_installed
-from benchmarks.peers.rounds import OURS, medians, ratios
+from benchmarks.peers.rounds import OURS, medians, ratios, who_is_ahead
 from benchmarks.peers.turns import (
     IN_FLIGHT,
     PER_SECOND,
@@ -103,7 +103,7 @@ def section(figures: Figures) -> Section:
             "(of worker or app, Temporal and Postgres together). Started as its users do, by the "
             "process that did the write, with our triggers off: "
             f"{direct['p50']}, {direct['p99']}, {direct['runs_per_second']} and "
-            f"{direct['engine_cpu']} times. {_who_leads(outbox)}",
+            f"{direct['engine_cpu']} times. {who_is_ahead(outbox, 'DBOS')}",
             "What it does not say: the work is not the same. Beside the four steps ours matches "
             "the event with every automation of the company, records the execution and each "
             "step, asks for consent, hours, limits and the state of the job again right before "
@@ -137,23 +137,6 @@ def section(figures: Figures) -> Section:
             ),
         ],
     )
-
-
-def _who_leads(ratio: Mapping[str, float]) -> str:
-    """Say who is ahead in what, where both start from the outbox."""
-    leads = {
-        "latency (p50)": ratio["p50"] > 1,
-        "throughput": ratio["runs_per_second"] < 1,
-        "processor time a run": ratio["engine_cpu"] > 1,
-    }
-    theirs = [name for name, is_theirs in leads.items() if is_theirs]
-    ours = [name for name, is_theirs in leads.items() if not is_theirs]
-    said = [
-        f"{who} is ahead in {', '.join(names)}."
-        for who, names in (("DBOS", theirs), ("Fixlify", ours))
-        if names
-    ]
-    return " ".join(said)
 
 
 def _row(system: str, figures: Mapping[str, Any]) -> list[str]:

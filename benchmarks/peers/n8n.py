@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from benchmarks.lab.stack import open_lab
 from benchmarks.peers.n8n_process import FOLDER_SETTING, N8nProcess, installation
-from benchmarks.peers.rounds import OURS, medians, ratios
+from benchmarks.peers.rounds import OURS, medians, ratios, who_is_ahead
 from benchmarks.peers.turns import (
     IN_FLIGHT,
     PER_SECOND,
@@ -78,7 +78,7 @@ def section(figures: Figures) -> Section:
             "ours has its turn; our worker is stopped while n8n has its.",
             f"Our p50 is {ratio['p50']} times its, our p99 {ratio['p99']} times, our throughput "
             f"{ratio['runs_per_second']} times, and a run of ours takes {ratio['engine_cpu']} "
-            "times the processor time.",
+            f"times the processor time. {who_is_ahead(ratio, 'n8n')}",
             "What it does not say: n8n is called with all the facts, so no business write and no "
             "reading of facts is in its figures, and the clock starts with the call and not with "
             "a commit. It sends the text after the email, ours both at once. Where its process "

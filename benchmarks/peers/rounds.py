@@ -63,3 +63,19 @@ def ratios(rounds: Sequence[Round], peer: str) -> Mapping[str, float]:
         ),
         "engine_cpu": middle([ours.engine_cpu / theirs.engine_cpu for ours, theirs in pairs]),
     }
+
+
+def who_is_ahead(ratio: Mapping[str, float], peer: str) -> str:
+    """Return in words what ``ratios`` says; a tie is the *peer*'s."""
+    is_ours = {
+        "latency (p50)": ratio["p50"] < 1,
+        "throughput": ratio["runs_per_second"] > 1,
+        "processor time a run": ratio["engine_cpu"] < 1,
+    }
+    theirs = [name for name, ours in is_ours.items() if not ours]
+    ours = [name for name, ours in is_ours.items() if ours]
+    return " ".join(
+        f"{who} is ahead in {', '.join(names)}."
+        for who, names in ((peer, theirs), ("Fixlify", ours))
+        if names
+    )

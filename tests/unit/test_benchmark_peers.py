@@ -9,7 +9,7 @@ import pytest
 from benchmarks.lab.figures import Spread
 from benchmarks.peers import dbos, n8n, origin
 from benchmarks.peers.origin_function import Poll
-from benchmarks.peers.rounds import OURS, Measured, medians, ratios
+from benchmarks.peers.rounds import OURS, Measured, medians, ratios, who_is_ahead
 from benchmarks.suite import Scale, Suite
 
 PEER = "peer"
@@ -53,6 +53,14 @@ def test_a_ratio_is_the_median_of_the_ratios_within_a_round() -> None:
         "runs_per_second": 0.5,
         "engine_cpu": 2,
     }
+
+
+def test_who_is_ahead_in_what_is_said_plainly() -> None:
+    """Of latency and processor time less is better, of throughput more."""
+    ratio = {"p50": 1.2, "runs_per_second": 0.6, "engine_cpu": 0.9}
+    assert who_is_ahead(ratio, "The peer") == (
+        "The peer is ahead in latency (p50), throughput. Fixlify is ahead in processor time a run."
+    )
 
 
 def test_the_capacity_is_what_a_full_poll_takes_times_the_polls_of_an_hour() -> None:
