@@ -26,7 +26,7 @@ _RECONNECT_PAUSE: Final = timedelta(milliseconds=50)
 _WRITE_PATIENCE: Final = timedelta(seconds=15)
 
 # Where a job goes from each status, and how often.
-_WAYS: Final = MappingProxyType(
+WAYS: Final = MappingProxyType(
     {
         "scheduled": {"in_progress": 5, "cancelled": 1},
         "in_progress": {"completed": 6, "cancelled": 1, "on_hold": 1},
@@ -37,7 +37,7 @@ _WAYS: Final = MappingProxyType(
     }
 )
 # Each app of a company spells in its own way; all of these are one status.
-_SPELLINGS: Final = MappingProxyType(
+SPELLINGS: Final = MappingProxyType(
     {
         "in_progress": ("in_progress", "in-progress", "In Progress"),
         "completed": ("completed", "Completed", "COMPLETED"),
@@ -106,12 +106,12 @@ class Traffic:
         before = await self._status(job)
         if before is None:
             return
-        ways = _ways(before, loops=job.organization_id == self.companies.loops.organization_id)
+        ways = ways_from(before, loops=job.organization_id == self.companies.loops.organization_id)
         after = choose.choices(list(ways), list(ways.values()))[0]
-        written = choose.choice(_SPELLINGS.get(after, (after,)))
+        written = choose.choice(SPELLINGS.get(after, (after,)))
         await self._write(job, before, written)
         if choose.random() < DOUBLE_CLICKS:
-            await self._write(job, written, choose.choice(_SPELLINGS.get(after, (after,))))
+            await self._write(job, written, choose.choice(SPELLINGS.get(after, (after,))))
 
     async def _write(self, job: Job, before: str, after: str) -> None:
         at, began = datetime.now(UTC), monotonic()
@@ -172,7 +172,7 @@ class _NotConnectedError(Exception):
     """Nothing was written, because there was nobody to write to."""
 
 
-def _ways(status: str, *, loops: bool) -> dict[str, int]:
+def ways_from(status: str, *, loops: bool) -> dict[str, int]:
     """Return where a job goes from *status*, and how often, where automations loop or not."""
-    ways = _WAYS.get(normalized(status) or "", {"in_progress": 1})
+    ways = WAYS.get(normalized(status) or "", {"in_progress": 1})
     return {way: weight for way, weight in ways.items() if loops or way not in LOOPS}
