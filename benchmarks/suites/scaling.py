@@ -89,8 +89,8 @@ def section(figures: Figures) -> Section:
             f"All of it, with Postgres, Temporal and the providers, shares {processors}"
             " processors. What the workers can gain is what the other processes leave of them:"
             " the column of busy processors says how much of the machine was in use."
-            " So this shows that two share the work and do not stand in each other's way; it"
-            " does not show how far workers on machines of their own would scale.",
+            " So it tells whether two share the work or stand in each other's way; it does not"
+            " tell how far workers on machines of their own would scale.",
         ],
         command=command,
         tables=[
