@@ -31,8 +31,9 @@ from fixlify.storage.messages import Ledger
 from fixlify.storage.messages.refusals import REFUSAL
 from starter.relay import Relay
 from tests import mishaps
+from tests.day import REST, Day, Hooks
 from tests.engine import running_engine
-from tests.mishaps import ARRIVAL, MISHAPS, TAGGING, THANKS, Day, Hooks, Mishap, play
+from tests.mishaps import ARRIVAL, MISHAPS, TAGGING, THANKS, Mishap, play
 from tests.office import Office
 
 SEED = 7
@@ -120,7 +121,7 @@ async def leave_it_behind(saboteur: Saboteur) -> None:
         return 0
 
     saboteur.patch.setattr(Relay, "launch_waiting", launch_waiting)
-    saboteur.patch.setattr(mishaps, "REST", mishaps.REST / 15)
+    saboteur.patch.setattr("tests.day.REST", REST / 15)
 
 
 async def call_everything_done(saboteur: Saboteur) -> None:
