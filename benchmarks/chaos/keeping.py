@@ -86,9 +86,9 @@ class Kept(ABC):
             await asyncio.sleep(LOOK_AGAIN.total_seconds())
         return False
 
-    def freeze(self) -> None:
-        """Stop it in the middle of whatever it does, until ``thaw``."""
-        self.send_signal(signal.SIGSTOP)
+    def freeze(self) -> bool:
+        """Stop it in the middle of whatever it does, until ``thaw``; False if it does nothing."""
+        return self.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on where it stood."""
@@ -168,12 +168,16 @@ class Kept(ABC):
         self.is_up = False
         self._up.clear()
 
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it has a process."""
+    def send_signal(self, number: signal.Signals) -> bool:
+        """Send it a signal; returns whether it has a process."""
         pid = self.pid
-        if pid is not None and pid != self._struck:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        if pid is None or pid == self._struck:
+            return False
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def end_of(log: Path, characters: int = 2000) -> str:

@@ -28,6 +28,7 @@ from benchmarks.chaos.proxy import Proxy
 
 # Longer than a send takes: a deployment that kills at once would be nothing but another kill.
 STOP_PATIENCE: Final = timedelta(seconds=15)
+_CUT_PATIENCE: Final = timedelta(seconds=5)
 _REPORTS_PATIENCE: Final = timedelta(seconds=10)
 _LOOK_AGAIN: Final = timedelta(milliseconds=50)
 
@@ -100,8 +101,7 @@ class Monkey:
             case "stall":
                 return await self._stall(fault)
             case "cut":
-                # A provider is talked to now and then only.
-                return self._proxy(fault.target).cut() > 0 or "provider" in fault.kind
+                return await self._cut(fault)
             case "lost":
                 return await self._lose_answers(fault)
             case "provider":
@@ -120,7 +120,8 @@ class Monkey:
 
     async def _freeze(self, fault: PlannedFault) -> bool:
         part = self.parts[fault.target]
-        part.freeze()
+        if not part.freeze():
+            return False
         await asyncio.sleep(fault.lasting)
         part.thaw()
         return True
@@ -130,6 +131,14 @@ class Monkey:
         proxy.stall()
         await asyncio.sleep(fault.lasting)
         proxy.heal()
+        return True
+
+    async def _cut(self, fault: PlannedFault) -> bool:
+        """Cut as soon as there is a connection: providers are talked to now and then only."""
+        proxy = self._proxy(fault.target)
+        async with asyncio.timeout(_CUT_PATIENCE.total_seconds()):
+            while not proxy.cut():  # noqa: ASYNC110 - whoever connects tells nobody
+                await asyncio.sleep(_LOOK_AGAIN.total_seconds())
         return True
 
     async def _lose_answers(self, fault: PlannedFault) -> bool:

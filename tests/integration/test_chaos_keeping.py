@@ -60,6 +60,7 @@ async def test_a_killed_program_comes_back(program: KeptProgram) -> None:
     before = program.pid
 
     assert await program.kill()
+    assert not program.freeze(), "there is nothing to freeze"
     assert not program.is_up
     assert program.is_recovering
     await program.wait_until_up(PATIENCE)
@@ -98,7 +99,7 @@ async def test_a_deployment_runs_the_next_release(program: KeptProgram, tmp_path
 async def test_what_is_stopped_stays_away(program: KeptProgram) -> None:
     pid = program.pid
     assert pid is not None
-    program.freeze()
+    assert program.freeze()
     await program.stop()
 
     with pytest.raises(ProcessLookupError):
