@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
-from math import inf
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -13,11 +13,10 @@ from fixlify.storage.database import Database
 from fixlify.storage.executions import PendingExecution
 from fixlify.storage.launching import BOUNDS, InFlight, mark_launched, take_executions
 
-# How much of what waits is launched before the next look at what happened just now: as many as
-# are started side by side.
-LAUNCH_BATCH: Final = 20
-# How soon room is looked for. Where little is found the pause doubles, until the relay's own look
-# once a second is enough: without a worker, say.
+# How much of what waits is launched at once: half of what is started side by side, so that what
+# happened just now finds a place beside it.
+LAUNCH_BATCH: Final = 10
+# How soon room is looked for, and how late where little is found or nothing waits.
 SOON: Final = timedelta(milliseconds=25)
 AT_LAST: Final = timedelta(seconds=1)
 # An execution taken this lately is still being launched by the relay that took it.
@@ -37,8 +36,7 @@ class Launches:
     """Launches pending executions within bounds; lives as long as its relay.
 
     Room comes as runs begin, which only Postgres tells. So it is looked for, as often as finds
-    about half a batch of it; once a second, with everything else that was left behind, is for
-    the relay to see to.
+    about half a batch of it, and once a second for what a crash or a stop left behind.
     """
 
     def __init__(
@@ -47,12 +45,12 @@ class Launches:
         self.bounds = bounds
         self.room = bounds.overall
         """How many more may be launched, of all organizations, until the next look."""
-        self.next_look = inf
-        """When to look for what waits, by the clock of the event loop; never where none does."""
         self._database = database
         self._launcher = launcher
         self._pause = SOON
         self._some_wait = False
+        self._next_look = 0.0
+        self._sooner = asyncio.Event()
 
     async def launch(self, executions: Sequence[PendingExecution], waiting: int = 0) -> int:
         """Launch what was just taken, and know that *waiting* others have to wait.
@@ -64,22 +62,25 @@ class Launches:
         if waiting and not self._some_wait:
             self._some_wait = True
             self._pause = SOON
-            self.next_look = _now() + SOON.total_seconds()
+            self._next_look = _now() + SOON.total_seconds()
+            self._sooner.set()
         return await self._launch(executions)
 
-    async def look_when_due(self, *, anyway: bool) -> None:
-        """Launch some of what waits, if it is time or *anyway*, and decide when to look again."""
-        if _now() < self.next_look and not anyway:
-            return
+    async def look_when_due(self) -> None:
+        """Wait until it is time, launch some of what waits, and decide when to look again."""
+        while (left := self._next_look - _now()) > 0:
+            self._sooner.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._sooner.wait()
         launched = await self.launch_waiting()
         many = min(LAUNCH_BATCH, self.bounds.per_organization)
         self._pause = next_pause(self._pause, launched, many)
         if launched >= many:
-            self.next_look = _now()
-        elif self._some_wait and self._pause < AT_LAST:
-            self.next_look = _now() + self._pause.total_seconds()
+            self._next_look = _now()
         else:
-            self.next_look = inf
+            pause = self._pause if self._some_wait else AT_LAST
+            self._next_look = _now() + pause.total_seconds()
 
     async def launch_waiting(self) -> int:
         """Launch what waited for room, and what a crash, a stop or Temporal left behind.

@@ -89,31 +89,41 @@ class Relay:
         self._launches = Launches(database, launcher, bounds)
         self._listening = ListeningAutomations()
         self._next_sweep = 0.0
+        self._away = False
 
     async def run(self) -> None:
-        """Work until cancelled; a database or Temporal that is away is waited for."""
-        away = False
+        """Work until cancelled; a database or Temporal that is away is waited for.
+
+        What waits is launched beside everything else: on a busy server that takes longer than
+        what happened just now should wait.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._patiently(self._relay_and_wait), name="relay events")
+            tasks.create_task(self._patiently(self._launches.look_when_due), name="launch")
+
+    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                claimed = await self._relay_batch()
-                # Also between full batches: what waits does not wait for a quiet hour.
-                sweeps = not _until(self._next_sweep)
-                await self._launches.look_when_due(anyway=sweeps)
-                if sweeps:
-                    await self._sweep()
-                if away:
-                    _log.info("The database can be used again.")
-                    away = False
+                await work()
             except (SQLAlchemyError, OSError) as error:
-                if not away:
+                if not self._away:
                     _log.warning(
                         "The database cannot be used now; trying again.", error=_first_line(error)
                     )
-                    away = True
+                    self._away = True
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
-                continue
-            if not _left_some(claimed):
-                await self._signal.wait(_until(min(self._launches.next_look, self._next_sweep)))
+            else:
+                if self._away:
+                    _log.info("The database can be used again.")
+                    self._away = False
+
+    async def _relay_and_wait(self) -> None:
+        claimed = await self._relay_batch()
+        # Also between full batches: what was left behind does not wait for a quiet hour.
+        if not _until(self._next_sweep):
+            await self._sweep()
+        if not _left_some(claimed):
+            await self._signal.wait(_until(self._next_sweep))
 
     async def _sweep(self) -> None:
         await self.expire()

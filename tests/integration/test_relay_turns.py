@@ -264,8 +264,8 @@ class TestRoom:
             await complete_jobs(office, 20)
         await relay_everything(relay)
         await offices[0].query("DELETE FROM automation_stops")
-        assert await relay.launch_waiting() == 12
-        assert {len(launched_of(launcher, office)) for office in offices} == {3}
+        assert await relay.launch_waiting() == LAUNCH_BATCH
+        assert sorted(len(launched_of(launcher, office)) for office in offices) == [2, 2, 3, 3]
 
     async def test_what_happened_begins_before_what_a_sweep_found(
         self, offices: list[Office], relay: Relay, launcher: RecordingLauncher
@@ -390,7 +390,7 @@ class TestRunning:
     async def test_a_herd_drains_without_waiting_for_the_next_poll(
         self, offices: list[Office], database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("starter.relay.POLL_INTERVAL", timedelta(hours=1))
+        monkeypatch.setattr("starter.launches.AT_LAST", timedelta(hours=1))
         office = offices[0]
         launcher = WorkingLauncher(office)
         async with self.running(database_url, launcher):
