@@ -165,17 +165,21 @@ async def test_a_run_that_is_reset_while_it_holds_holds_again(
     """Its messages were written before; the run begun anew must not take them for failed."""
     execution_id = await hold(office, engine, engine_database)
     handle = engine.handle(execution_id)
-    history = await handle.fetch_history()
-    after_the_wait = next(
-        event.event_id
-        for event in history.events
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED and event.event_id > 8
-    )
+
+    async def after_the_wait() -> int | None:
+        # The ledger says so before the task is complete that found it held.
+        tasks = [
+            event.event_id
+            for event in (await handle.fetch_history()).events
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        ]
+        return next((task for task in tasks if task > 8), None)
+
     await engine.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace="default",
             workflow_execution=WorkflowExecution(workflow_id=handle.id),
-            workflow_task_finish_event_id=after_the_wait,
+            workflow_task_finish_event_id=await eventually(after_the_wait),
             request_id=str(uuid4()),
         )
     )
