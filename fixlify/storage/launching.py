@@ -22,12 +22,12 @@ class InFlight:
     several that look at the same moment may go beyond them, each by a batch.
     """
 
-    per_organization: int = 50
+    per_organization: int = 12
     overall: int = 1000
 
 
 BOUNDS: Final = InFlight()
-"""What keeps ten workers busy between two looks, and Temporal's queues short."""
+"""What keeps workers busy between two looks, and Temporal's queues short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TakenExecutions:
 
 # Of each organization the first few that are pending are looked at, by the beginning of its part
 # of the index: these may be in flight, the others wait behind them. So nothing is counted, and
-# ten thousand that wait cost no more than fifty. What was taken or launched lately is on its way;
+# ten thousand that wait cost no more than a dozen. What was taken or launched lately is on its way;
 # a launched row that stays pending is launched again after a while, in case Temporal lost it.
 # Launching twice starts one workflow.
 #

@@ -14,6 +14,7 @@ from fixlify.domain.lateness import OVERDUE_CATCH_UP
 from fixlify.storage.database import Database
 from fixlify.storage.events import SWEPT_PER_BATCH
 from fixlify.storage.executions import PendingExecution
+from fixlify.storage.launching import InFlight
 from fixlify.storage.listen import EventSignal
 from starter.launches import LAUNCH_BATCH, SETTLED
 from starter.relay import BATCH, Relay
@@ -285,7 +286,9 @@ class TestTheEmergencyStop:
         held = 4 * LAUNCH_BATCH + 1
         job = await office.add_job()
         launcher = BusyLauncher(lambda: office.write_status(job, "completed"))
-        relay = Relay(engine_database, launcher, EventSignal(database_url))
+        # These runs never begin, and are not to wait for that.
+        plenty = InFlight(per_organization=1000, overall=1000)
+        relay = Relay(engine_database, launcher, EventSignal(database_url), bounds=plenty)
         async with await Office.open(database_url, "Harbor Plumbing") as other:
             for company in (other, office):
                 await company.apply(ON_COMPLETION)

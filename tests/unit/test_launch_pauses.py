@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from starter.launches import AT_LAST, SOON, next_pause
+from fixlify.storage.launching import BOUNDS
+from starter.launches import AT_LAST, LAUNCH_BATCH, SOON, next_pause
 
-MANY = 20
+MANY = min(LAUNCH_BATCH, BOUNDS.per_organization)
 
 
 def test_where_nothing_begins_the_pause_grows_to_that_of_the_poll() -> None:
@@ -25,7 +26,7 @@ def test_at_any_steady_rate_the_workers_never_run_out(per_second: int) -> None:
     pause = SOON
     for _ in range(50):
         begun = int(per_second * pause.total_seconds())
-        assert begun < 50
+        assert begun < BOUNDS.per_organization
         pause = next_pause(pause, min(begun, MANY), MANY)
 
 
