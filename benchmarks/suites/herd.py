@@ -219,8 +219,8 @@ def section(figures: Figures) -> Section:
             f"One statement completes {matches:,} jobs of one company, each of which is an email"
             f" and a text message; it commits after {figures['commit_seconds']} s. Another company"
             " completes one job a second all the while. One worker process with its relay; the"
-            " relay matches everything at once and launches no more of one company than fifty that"
-            " have not begun, so the others do not wait behind it"
+            " relay matches everything at once and launches no more of one company than a dozen"
+            " that have not begun, so the others do not wait behind it"
             " ([0018](decisions/0018-a-herd-waits-in-postgres.md)).",
             f"All matches are recorded {figures['matched_seconds']} s after the first, and the last"
             f" message is accepted {figures['drain_seconds']} s after the commit: drained at"
@@ -231,8 +231,8 @@ def section(figures: Figures) -> Section:
             f" commit in the middle, {figures['small_org_p99_ms']} ms at p99 of"
             f" {figures['small_org_count']} jobs, {figures['small_org_max_ms']} ms at most; alone"
             f" on the same stack {figures['small_org_alone_p50_ms']} ms. The difference is the"
-            " processors, all of which the herd uses; it is no queue that it waits in. With few"
-            " jobs p99 is near the maximum.",
+            " processors, all of which the herd uses, and the worker's places, of which it gets"
+            " the next one free. With few jobs p99 is near the maximum.",
             "What the herd's own company sees is not told here: its next job waits behind the"
             " others of its own, in the order of its own writes.",
         ],
