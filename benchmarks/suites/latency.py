@@ -24,8 +24,8 @@ WARM_UP: Final = 20
 
 async def measure(scale: Scale, tell: Tell) -> Figures:
     """Measure the first run after the start, and then rounds of every rate in turn."""
-    rounds = scale.choose(2, 5)
-    seconds = {1: scale.choose(3, 20), USUAL: scale.choose(8, 30), 30: scale.choose(3, 20)}
+    rounds = scale.choose(2, 3)
+    seconds = {1: scale.choose(3, 15), USUAL: scale.choose(8, 25), 30: scale.choose(3, 10)}
     measured: dict[int, list[Round]] = {rate: [] for rate in RATES}
     async with open_lab() as lab, open_stream(lab.url) as stream:
         first = await lab.founder.found(1)

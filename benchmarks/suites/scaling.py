@@ -14,8 +14,8 @@ from benchmarks.suite import Bars, Figures, Scale, Section, Table, Tell
 
 NAME: Final = "scaling"
 
-ROUNDS: Final = 4
-RUNS: Final = 500
+ROUNDS: Final = 3
+RUNS: Final = 200
 WARM_UP: Final = 40
 _DEADLINE: Final = timedelta(minutes=5)
 

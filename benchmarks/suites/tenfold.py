@@ -21,10 +21,10 @@ NAME: Final = "tenfold"
 
 PAST_RUNS: Final = 20_000
 TIMES: Final = 10
-ROUNDS: Final = 4
+ROUNDS: Final = 3
 RATE: Final = 10
-SECONDS: Final = 20
-RUNS: Final = 300
+SECONDS: Final = 12
+RUNS: Final = 150
 WARM_UP: Final = 40
 _DEADLINE: Final = timedelta(minutes=5)
 

@@ -32,7 +32,7 @@ _NAMES: Final[Mapping[str, str]] = {
 
 async def measure(scale: Scale, tell: Tell) -> Figures:
     """Work off the same backlog on each side in turn, round after round, on one server."""
-    rounds, runs = scale.choose(2, 5), scale.choose(160, 600)
+    rounds, runs = scale.choose(2, 3), scale.choose(160, 400)
     measured: dict[str, list[Drained]] = {side: [] for side in SIDES}
     async with AsyncExitStack() as stack:
         lab = await stack.enter_async_context(open_lab())
