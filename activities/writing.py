@@ -114,6 +114,7 @@ class MessageWriter:
                     reason=message.reason,
                     message_class=message_class_of(step, version.pinned),
                     at_once=self._is_tried_at_once(step, message),
+                    found=message.found,
                 )
                 for step, message in ((step, entered[str(step.id)]) for step in steps)
             )

@@ -350,21 +350,14 @@ _STEP_STATUS = {
 }
 
 
-_SETTLED = {
-    MessageStatus.SENT,
-    MessageStatus.FAILED,
-    MessageStatus.SUPPRESSED,
-    MessageStatus.CANCELLED,
-}
-
-
 def _may_go(message: RenderedMessage) -> bool:
     """Whether a message that was written is to be sent, or its fate to be found out."""
     # Held: by the evening before, or a run of before a reset.
     if message.status in (MessageStatus.QUEUED, MessageStatus.HELD):
         return True
-    # A worker died in this very task, as it tried the message: whoever claims it learns the rest.
-    return message.at_once and message.status not in _SETTLED
+    # A worker died in this very task, as it tried the message: whoever claims it learns the rest,
+    # a landline or the end of the run with it.
+    return message.found and message.status is not MessageStatus.SENT
 
 
 def _missed(step: PlannedStep) -> str:

@@ -184,9 +184,10 @@ class Ending(Message):
 class RenderedMessage(Message):
     """One row of the ledger, ready to send when ``status`` is queued.
 
-    Messages of older runs have no ``message_class``: it decided nothing of theirs. Nor are they
-    to be tried ``at_once``, in the workflow task that wrote them, before they take their place
-    in the channel's queue.
+    It is to be tried ``at_once``, in the workflow task that wrote it, before it takes its place
+    in the channel's queue. It was ``found`` where an earlier attempt entered it, and may have
+    tried it, of which the run knows nothing. Messages of older runs are neither, and have no
+    ``message_class``: it decided nothing of theirs.
     """
 
     step_id: str
@@ -195,6 +196,7 @@ class RenderedMessage(Message):
     reason: str | None = None
     message_class: MessageClass = MessageClass.TRANSACTIONAL
     at_once: bool = False
+    found: bool = False
 
 
 class RenderedMessages(Message):

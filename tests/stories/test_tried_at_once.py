@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
@@ -12,6 +16,7 @@ from temporalio.client import Client
 from activities.delivery import FirstTries
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
+from fixlify.storage.messages import Ledger, NewMessage, enter_messages
 from tests.engine import Engine, running_engine
 from tests.office import Office
 from worker import workers
@@ -23,6 +28,13 @@ steps:
   - {id: mail, type: send_email, subject: "Done", text: "Thank you!"}
   - {id: text, type: send_sms, text: "Done."}
 """
+TEXT_OR_MAIL = """
+name: Text or mail
+trigger: {type: job_completed}
+steps:
+  - {id: text, type: send_sms, template: job-completed, if_landline: email}
+"""
+LastWord = Callable[[Ledger], Awaitable[None]]
 
 
 async def events_of(office: Office, engine: Engine) -> list[HistoryEvent]:
@@ -101,6 +113,74 @@ async def test_a_provider_is_given_the_time_it_asks_for(
     assert pause >= timedelta(seconds=1)
     assert queued(list(events)) == ["send_sms"]
     assert len(phone.messages) == 1
+
+
+class TestAfterAWorkersDeath:
+    """Temporal heard of nothing a worker did in its last task; the next one asks the ledger."""
+
+    @pytest.fixture
+    def last_words(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> list[LastWord]:
+        """What becomes of messages after a worker wrote them, and before the next one does."""
+        words: list[LastWord] = []
+
+        async def entering(
+            connection: AsyncConnection, execution_id: UUID, messages: Sequence[NewMessage]
+        ) -> Any:
+            if words:
+                word = words.pop()
+                for message in (await enter_messages(connection, execution_id, messages)).values():
+                    await word(Ledger(connection, message.id, office.organization_id))
+            return await enter_messages(connection, execution_id, messages)
+
+        monkeypatch.setattr("activities.writing.enter_messages", entering)
+        return words
+
+    async def test_a_landline_is_still_written_to_by_email(
+        self, office: Office, engine: Engine, mail: MailCatcher, last_words: list[LastWord]
+    ) -> None:
+        async def refuse(ledger: Ledger) -> None:
+            await ledger.claim(datetime.now(UTC))
+            await ledger.refused("the number is a landline", "21635")
+
+        last_words.append(refuse)
+        await office.apply(TEXT_OR_MAIL)
+
+        assert queued(await events_of(office, engine)) == []
+        assert len(mail.messages) == 1
+
+    async def test_a_run_that_is_over_goes_no_further(
+        self, office: Office, engine: Engine, last_words: list[LastWord]
+    ) -> None:
+        """The claim found that; the facts may have changed back since."""
+
+        async def pause_for_a_moment(ledger: Ledger) -> None:
+            await office.query(
+                "UPDATE automation_workflows SET status = 'paused', paused_runs = 'cancel'"
+            )
+            await ledger.claim(datetime.now(UTC))
+            await office.query("UPDATE automation_workflows SET status = 'active'")
+
+        last_words.append(pause_for_a_moment)
+        await office.apply(TEXT_OR_MAIL)
+        await office.write_status(await office.add_job(), "completed")
+        (execution,) = await engine.settled()
+
+        assert execution["status"] == "cancelled"
+
+    async def test_a_rate_that_was_set_meanwhile_leaves_nobody_in_doubt(
+        self, office: Office, engine: Engine, phone: SmsCatcher, last_words: list[LastWord]
+    ) -> None:
+        async def set_rate(ledger: Ledger) -> None:
+            await ledger.claim(datetime.now(UTC))
+            await office.query(
+                "INSERT INTO channel_settings (channel, per_second) VALUES ('sms', 50)"
+            )
+
+        last_words.append(set_rate)
+        await office.apply(TEXT_OR_MAIL)
+
+        assert queued(await events_of(office, engine)) == ["send_sms"]
+        assert len(phone.messages) == 1
 
 
 def test_a_place_that_is_given_back_is_there_again() -> None:

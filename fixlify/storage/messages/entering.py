@@ -58,7 +58,8 @@ class NewMessage:
 class EnteredMessage:
     """A message as the ledger has it.
 
-    ``has_rate`` says whether an operator gave its channel a rate.
+    ``has_rate`` says whether an operator gave its channel a rate, ``found`` that an earlier
+    attempt entered it, which may have come further.
     """
 
     id: UUID
@@ -66,6 +67,7 @@ class EnteredMessage:
     status: MessageStatus
     reason: str | None
     has_rate: bool
+    found: bool
 
 
 # What an operator said of the channel of `message`.
@@ -123,17 +125,18 @@ _ENTER: Final = text(f"""
         WHERE messages.status = 'held'
         RETURNING id, step_id, channel, status, reason
     )
-    SELECT id, step_id, status, reason, {_HAS_RATE} AS has_rate FROM (
-        SELECT id, step_id, channel, status, reason FROM entered
+    SELECT id, step_id, status, reason, {_HAS_RATE} AS has_rate, found FROM (
+        SELECT id, step_id, channel, status, reason, false AS found FROM entered
         UNION ALL
-        SELECT id, step_id, channel, status, reason FROM messages
+        SELECT id, step_id, channel, status, reason, true AS found FROM messages
         WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
           AND step_id NOT IN (SELECT step_id FROM entered)
     ) AS message
 """)  # noqa: S608 - a constant
 
 _FIND_ENTERED: Final = text(f"""
-    SELECT id, step_id, status, reason, {_HAS_RATE} AS has_rate FROM messages message
+    SELECT id, step_id, status, reason, {_HAS_RATE} AS has_rate, true AS found
+    FROM messages message
     WHERE execution_id = :execution_id AND step_id = ANY(:step_ids)
 """)  # noqa: S608
 
@@ -180,4 +183,5 @@ def _entered(row: Mapping[Any, Any]) -> EnteredMessage:
         status=MessageStatus(row["status"]),
         reason=row["reason"],
         has_rate=row["has_rate"],
+        found=row["found"],
     )
