@@ -162,7 +162,8 @@ class Delivery:
         info = activity.info()
         # Stamped by the Temporal server: one clock for all workers, and that of the run's timers.
         self._now = request.now or info.started_time
-        self._begun = request.now or info.scheduled_time
+        # The time that a provider asked for, between two tries, counts too.
+        self._begun = request.begun or request.now or info.scheduled_time
         self._attempt = info.attempt
         self._log = _log.bind(message_id=str(request.message_id))
 

@@ -307,13 +307,15 @@ class AutomationWorkflow(HoldingRun):
             is_first, is_written_now = is_written_now, False
             if not _may_go(message):
                 return SendReceipt(status=message.status, reason=message.reason)
+            begun = None
             if is_first and message.at_once:
+                begun = workflow.now()
                 receipt = await calls.send_at_once(step, message, self._run)
                 if receipt.status is not MessageStatus.QUEUED:
                     return receipt
                 if receipt.pause is not None:
                     await self._pause(step, receipt.pause)
-            return await calls.send(step, message, self._run)
+            return await calls.send(step, message, self._run, begun)
 
         async def give_up(reason: str, status: StepStatus) -> SendReceipt:
             nonlocal given_up

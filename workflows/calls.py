@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import exceptions, workflow
@@ -122,13 +122,20 @@ async def send_at_once(
         return SendReceipt(status=MessageStatus.QUEUED)
 
 
-async def send(step: PlannedStep, message: RenderedMessage, run: AutomationRun) -> SendReceipt:
-    """Hand one message to its channel; a failure for good is a receipt too."""
+async def send(
+    step: PlannedStep, message: RenderedMessage, run: AutomationRun, begun: datetime | None
+) -> SendReceipt:
+    """Hand one message to its channel; a failure for good is a receipt too.
+
+    It was tried at once when it had *begun*, unless that is None.
+    """
     is_email = step.kind is StepKind.EMAIL
     try:
         return await workflow.execute_activity_method(
             EmailActivities.send_email if is_email else SmsActivities.send_sms,
-            SendRequest(message_id=message.message_id, organization_id=run.organization_id),
+            SendRequest(
+                message_id=message.message_id, organization_id=run.organization_id, begun=begun
+            ),
             task_queue=queues.EMAIL if is_email else queues.SMS,
             start_to_close_timeout=SEND_TIMEOUT,
             heartbeat_timeout=SEND_HEARTBEAT,

@@ -296,12 +296,14 @@ class SendRequest(Message):
     """Which message to send.
 
     ``now`` is the run's own clock, for a try inside a workflow task; what takes its place in a
-    queue goes by Temporal's.
+    queue goes by Temporal's. ``begun`` is when it was first tried, by the run's clock, if that was
+    before it took that place.
     """
 
     message_id: UUID
     organization_id: UUID
     now: datetime | None = None
+    begun: datetime | None = None
 
 
 class SendReceipt(Message):

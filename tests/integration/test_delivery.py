@@ -114,6 +114,23 @@ async def test_what_is_tried_for_as_long_as_its_class_allows_is_given_up(
     assert message["error_code"] == "20429"
 
 
+async def test_what_was_tried_before_it_took_its_turn_is_given_up_no_later(
+    office: Office, engine_database: Database
+) -> None:
+    """The queue's own clock begins after the pause that the provider asked for at first."""
+    request = await _queued(office, engine_database)
+    environment = ActivityEnvironment()
+    deadline = DELIVERY_DEADLINES[MessageClass.TRANSACTIONAL]
+    begun = environment.info.scheduled_time - deadline
+    with pytest.raises(ApplicationError) as raised:
+        await environment.run(
+            deliver, engine_database, request.model_copy(update={"begun": begun}), Busy()
+        )
+    assert raised.value.non_retryable
+    (message,) = await office.messages()
+    assert message["status"] == "failed"
+
+
 async def test_a_wait_that_is_asked_for_is_kept(office: Office, engine_database: Database) -> None:
     request = await _queued(office, engine_database)
     with pytest.raises(ApplicationError) as raised:

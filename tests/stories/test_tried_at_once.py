@@ -16,6 +16,7 @@ from temporalio.client import Client
 from activities.delivery import FirstTries
 from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
+from fixlify.domain.runs import SendRequest
 from fixlify.storage.messages import Ledger, NewMessage, enter_messages
 from tests.engine import Engine, running_engine
 from tests.office import Office
@@ -112,6 +113,12 @@ async def test_a_provider_is_given_the_time_it_asks_for(
     pause = timer.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
     assert pause >= timedelta(seconds=1)
     assert queued(list(events)) == ["send_sms"]
+    (turn,) = (e for e in events if e.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+    request = SendRequest.model_validate_json(
+        turn.activity_task_scheduled_event_attributes.input.payloads[0].data
+    )
+    assert request.begun is not None, "its deadline counts from the first try"
+    assert request.begun < turn.event_time.ToDatetime(UTC) - pause
     assert len(phone.messages) == 1
 
 
