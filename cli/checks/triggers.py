@@ -19,6 +19,7 @@ TRIGGERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "payments": frozenset({"fixlify_payment_recorded"}),
         "tasks": frozenset({"fixlify_task_recorded"}),
         "inbound_messages": frozenset({"fixlify_inbound_message_recorded"}),
+        "automation_events": frozenset({"fixlify_event_recorded"}),
         "automation_workflows": frozenset({"fixlify_automation_activated"}),
         "messages": frozenset({"fixlify_message_moved"}),
     }

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fixlify.domain.events import EventType, SubjectType
 from fixlify.domain.intake import CustomEvent, Subject
-from fixlify.storage.events import CHANNEL
 
 _TABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -57,8 +56,6 @@ _FIND_SOURCES = text("""
     WHERE organization_id = :organization_id AND source_key = ANY(CAST(:keys AS text[]))
 """)
 
-_NOTIFY = text("SELECT pg_notify(:channel, '')")
-
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
@@ -91,7 +88,7 @@ async def unknown_subjects(
 async def record_events(
     connection: AsyncConnection, organization_id: UUID, events: Sequence[CustomEvent]
 ) -> list[RecordedEvent]:
-    """Insert *events* and wake the relays; return the rows of all of them, in order.
+    """Insert *events*, whose commit wakes a relay; return the rows of all of them, in order.
 
     The subjects must exist. An event with an id that the organization used before, or earlier
     in *events*, is not inserted again, whatever else it says.
@@ -111,8 +108,6 @@ async def record_events(
         organization_id,
         {event.id for event in events if event.id is not None} - new_by_key.keys(),
     )
-    if new or new_by_key:
-        await connection.execute(_NOTIFY, {"channel": CHANNEL})
     without_key = iter(sorted(new))
     recorded: list[RecordedEvent] = []
     for event in events:

@@ -168,7 +168,6 @@ WITHOUT_PLAN: Final = {
     "consent.suppressions._SUPPRESS": "an insert",
     "executions._LOCK_SUBJECTS": "locks",
     "intake._INSERT": "an insert",
-    "intake._NOTIFY": "a notification",
     "messages.gate._COUNT_ALONE": "a lock",
     "rules._STORE": "an insert",
     "rehearsal._READ_ONLY": "a setting",

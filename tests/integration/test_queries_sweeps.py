@@ -102,7 +102,7 @@ SWEEPS: Final[dict[str, Reads]] = {
     "sweeps.maintenance._QUERY.endless": Reads(SERVICES, {"jobs_service_idx"}, replanned=True),
     "sweeps.stale._QUERY.record": Reads(
         CHANGES,
-        {"automation_events_job_status_idx", "automation_events_job_history_idx", "jobs_pkey"},
+        {"automation_events_job_status_idx", "automation_events_subject_idx", "jobs_pkey"},
         replanned=True,
     ),
     "sweeps.stale._QUERY.place": Reads(CHANGES, {"automation_events_job_status_idx"}),
@@ -111,7 +111,7 @@ SWEEPS: Final[dict[str, Reads]] = {
         {
             "jobs_organization_id_schedule_start_idx",
             "automation_events_occurrence_idx",
-            "automation_events_job_history_idx",
+            "automation_events_subject_idx",
         },
         bounds={"ROW(schedule_start, id) > "},
         replanned=True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,6 +14,7 @@ from devstack.postgres import EmbeddedPostgres
 from fixlify.storage.events import CHANNEL
 from tests.clones import new_database
 from tests.conftest import TEMPLATE
+from tests.engine import eventually
 from tests.office import Office
 from tests.recorded import changes
 
@@ -121,6 +124,18 @@ class TestNotification:
         assert await self.heard(listener) == 0
         assert await changes(office) == [("scheduled", "scheduled")]
 
+    async def test_several_of_one_transaction(self, office: Office, listener: Any) -> None:
+        """Also where it takes back the first of them."""
+        await office.add_job(client_id=None)
+        await self.heard(listener)
+        async with await psycopg.AsyncConnection.connect(office.url) as connection:
+            async with connection.transaction() as savepoint:
+                await connection.execute(START, [office.organization_id])
+                raise psycopg.Rollback(savepoint)
+            await connection.execute(COMPLETE, [office.organization_id])
+            await connection.commit()
+        assert await self.heard(listener) == 1
+
     async def test_a_rollback_wakes_nobody(self, office: Office, listener: Any) -> None:
         await office.add_job(client_id=None)
         await self.heard(listener)
@@ -128,3 +143,65 @@ class TestNotification:
             await connection.execute(COMPLETE, [office.organization_id])
             await connection.rollback()
         assert await self.heard(listener) == 0
+
+
+class TestWakingOnceForAll:
+    """Of those that commit at one time one notifies: who notifies waits for all that do."""
+
+    # The lock of every tenth of a second until long after the test.
+    TAKE_ALL = """
+        SELECT pg_advisory_lock(2002873189, ((now_is + later) % 2147483647)::integer)
+        FROM (SELECT (date_part('epoch', clock_timestamp()) * 10)::bigint) AS clock (now_is),
+             generate_series(-1, 3000) AS later
+    """
+    KEPT = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 2002873189"
+
+    @pytest.fixture
+    async def listener(self, office: Office) -> Any:
+        connection = await psycopg.AsyncConnection.connect(office.url, autocommit=True)
+        async with connection:
+            await connection.execute(f"LISTEN {CHANNEL}".encode())
+            yield connection
+
+    @asynccontextmanager
+    async def somebody_else_notifies(self, office: Office) -> AsyncIterator[None]:
+        """Hold what one holds who is about to."""
+        async with await psycopg.AsyncConnection.connect(office.url, autocommit=True) as other:
+            await other.execute(self.TAKE_ALL)
+            yield
+
+    async def test_it_is_left_to_who_is_about_to(self, office: Office, listener: Any) -> None:
+        job = await office.add_job(client_id=None)
+        await TestNotification.heard(listener)
+        async with self.somebody_else_notifies(office):
+            await office.write_status(job, "completed")
+            assert await TestNotification.heard(listener) == 0
+        await office.write_status(job, "scheduled")
+        assert await TestNotification.heard(listener) == 1
+
+    async def test_a_transaction_that_takes_its_time_keeps_nobody_silent(
+        self, office: Office
+    ) -> None:
+        """What decides who notifies is held by those that commit, and by nobody else."""
+        await office.add_job(client_id=None)
+        async with await psycopg.AsyncConnection.connect(office.url) as connection:
+            await connection.execute(COMPLETE, [office.organization_id])
+            assert [row["count"] for row in await office.query(self.KEPT)] == [0]
+            await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            assert [row["count"] for row in await office.query(self.KEPT)] == [1]
+
+    async def test_one_that_notifies_before_its_time_keeps_nobody_silent_for_long(
+        self, office: Office, listener: Any
+    ) -> None:
+        await office.add_job(client_id=None)
+        await TestNotification.heard(listener)
+        async with await psycopg.AsyncConnection.connect(office.url) as connection:
+            await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            await connection.execute(START, [office.organization_id])
+            other = await office.add_job("J-2", client_id=None)
+
+            async def another_is_heard() -> bool:
+                await office.write_status(other, f"status {uuid4()}")
+                return await TestNotification.heard(listener) > 0
+
+            await eventually(another_is_heard)

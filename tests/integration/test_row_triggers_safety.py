@@ -60,6 +60,7 @@ RECORDING = [
     "fixlify_record_payment",
     "fixlify_record_task",
     "fixlify_record_inbound_message",
+    "fixlify_wake_relay",
 ]
 
 

@@ -30,12 +30,10 @@ _PAGE: Final = """
 
 def _newest(event_type: str) -> str:
     return f"""(
-        SELECT e.occurred_at
+        SELECT max(e.occurred_at)
         FROM automation_events e
         WHERE e.organization_id = :organization_id
           AND e.subject_id = near.id AND e.event_type = '{event_type}'
-        ORDER BY e.occurred_at DESC
-        LIMIT 1
     )"""  # noqa: S608 - constants
 
 

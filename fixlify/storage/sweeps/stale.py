@@ -40,6 +40,8 @@ _PAGE: Final = """
     LIMIT :size
 """
 
+# The job's own rows and then the newest of them: in the order of time, no plan would stop before
+# it has gone through what happened to every other job since.
 _FOUND: Final = f"""
     unusable AS (
         SELECT id FROM page WHERE false
@@ -64,10 +66,13 @@ _FOUND: Final = f"""
         WHERE {_began("page")}
           AND {is_wanted("j.status", "statuses")}
           AND page.id = (
-              SELECT newest.id FROM automation_events newest
-              WHERE newest.organization_id = :organization_id
-                AND newest.subject_id = page.job_id
-                AND newest.event_type IN ('job_created', 'job_status_changed')
+              SELECT newest.id
+              FROM (
+                  SELECT * FROM automation_events
+                  WHERE organization_id = :organization_id AND subject_id = page.job_id
+                  OFFSET 0
+              ) AS newest
+              WHERE newest.event_type IN ('job_created', 'job_status_changed')
                 AND {_began("newest")}
               ORDER BY newest.occurred_at DESC, newest.id DESC
               LIMIT 1

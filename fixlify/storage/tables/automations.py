@@ -124,15 +124,6 @@ class EventRow(Table):
             postgresql_where=text("source_key IS NOT NULL"),
         ),
         Index(
-            "automation_events_job_history_idx",
-            "organization_id",
-            "subject_id",
-            "occurred_at",
-            postgresql_where=text(
-                "event_type IN ('job_created', 'job_status_changed', 'job_scheduled')"
-            ),
-        ),
-        Index(
             "automation_events_job_status_idx",
             "organization_id",
             "occurred_at",
