@@ -48,6 +48,9 @@ class TakenExecutions:
 # a launched row that stays pending is launched again after a while, in case Temporal lost it.
 # Launching twice starts one workflow.
 #
+# Whoever has the least on its way has the next turn. Among equals it is drawn by lot: by age, the
+# oldest herds would have every turn until they are through.
+#
 # The losing relay of two skips what the other holds, or finds that it was taken.
 _TAKE = text("""
     WITH RECURSIVE line AS (
@@ -61,7 +64,7 @@ _TAKE = text("""
             ORDER BY organization_id LIMIT 1
         ) AS next
     ), first_in_line AS (
-        SELECT e.id, e.organization_id, e.created_at, e.taken_at, e.place,
+        SELECT e.id, e.organization_id, e.taken_at, e.place,
                (e.launched_at IS NULL
                 OR e.launched_at < clock_timestamp() - CAST(:relaunch_after AS interval))
                AND (e.taken_at IS NULL
@@ -84,11 +87,16 @@ _TAKE = text("""
     ), chosen AS (
         SELECT e.id
         FROM (
-            SELECT id, taken_at, created_at,
-                   row_number() OVER (PARTITION BY organization_id ORDER BY place) AS turn
-            FROM first_in_line
-            WHERE is_free AND place <= :per_organization
-            ORDER BY turn, created_at
+            SELECT id, taken_at
+            FROM (
+                SELECT id, taken_at, is_free, row_number() OVER (
+                           PARTITION BY organization_id ORDER BY is_free, place
+                       ) AS turn
+                FROM first_in_line
+                WHERE place <= :per_organization
+            ) AS turns
+            WHERE is_free
+            ORDER BY turn, random()
             LIMIT (SELECT greatest(0, least(:batch, :overall - in_flight)) FROM flight)
         ) AS next
         JOIN automation_execution_logs e ON e.id = next.id

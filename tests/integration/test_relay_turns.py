@@ -267,6 +267,47 @@ class TestRoom:
         assert await relay.launch_waiting() == LAUNCH_BATCH
         assert sorted(len(launched_of(launcher, office)) for office in offices) == [2, 2, 3, 3]
 
+    async def test_who_has_nothing_on_its_way_comes_first_where_the_room_is_short(
+        self, offices: list[Office], relay: Relay, launcher: RecordingLauncher
+    ) -> None:
+        """Else every place that becomes free would be taken by the herd that is oldest."""
+        *herds, small = offices
+        for office in herds:
+            await complete_jobs(office, 20)
+            await relay_everything(relay)
+        await complete_jobs(small, 1)
+        await relay_everything(relay)
+        assert len(launcher.asked) == A_FEW.overall
+        await herds[0].query(
+            "UPDATE automation_execution_logs SET status = 'running' WHERE id = %s",
+            launcher.asked[0].id,
+        )
+        assert await relay.launch_waiting() == 1
+        assert len(launched_of(launcher, small)) == 1
+
+    async def test_whoever_came_last_is_not_launched_last(
+        self, offices: list[Office], relay: Relay, engine_database: Database
+    ) -> None:
+        """Workers that begin everything at once leave the older herds always something free."""
+        await offices[0].query("INSERT INTO automation_stops DEFAULT VALUES")
+        for office in offices:
+            await complete_jobs(office, 30)
+            await relay_everything(relay)
+        await offices[0].query("DELETE FROM automation_stops")
+        turns: Counter[UUID] = Counter()
+        for _ in range(30):
+            async with engine_database.statement() as connection:
+                taken = await take_executions(
+                    connection, 2, A_FEW, settled=SETTLED, relaunch_after=RELAUNCH_AFTER
+                )
+            turns.update(execution.organization_id for execution in taken.executions)
+            await offices[0].query(
+                "UPDATE automation_execution_logs SET status = 'running'"
+                " WHERE status = 'pending' AND taken_at IS NOT NULL"
+            )
+        assert turns.total() == 60
+        assert min(turns[office.organization_id] for office in offices) > 0
+
     async def test_what_happened_begins_before_what_a_sweep_found(
         self, offices: list[Office], relay: Relay, launcher: RecordingLauncher
     ) -> None:
