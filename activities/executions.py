@@ -59,7 +59,8 @@ class ExecutionActivities:
             )
             if isinstance(begun, NotBegun):
                 type_ = EXECUTION_ENDED if begun.has_ended else "ExecutionTaken"
-                raise ApplicationError(begun.reason, type=type_, non_retryable=True)
+                how = () if begun.status is None else (begun.status.value, begun.told)
+                raise ApplicationError(begun.reason, *how, type=type_, non_retryable=True)
             plan = RunPlan(
                 automation_id=begun.automation_id,
                 version=begun.version,

@@ -64,7 +64,7 @@ class AutomationWorkflow(HoldingRun):
                 raise
             if (ended := calls.ended_before(error)) is not None:
                 # Nothing of it is this run's to write.
-                return self._outcome(ExecutionStatus.SKIPPED, ended)
+                return self._outcome(*ended)
             if (reason := calls.unusable_data(error)) is None:
                 raise
             return await self._record(ExecutionStatus.FAILED, reason)

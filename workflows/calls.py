@@ -24,6 +24,7 @@ from fixlify.domain.runs import (
     ActionReceipt,
     AutomationRun,
     ContextRequest,
+    ExecutionStatus,
     MessageStatus,
     PlannedStep,
     RenderedMessage,
@@ -207,9 +208,18 @@ def unusable_data(error: BaseException) -> str | None:
     return _message(error, UNUSABLE_DATA)
 
 
-def ended_before(error: BaseException) -> str | None:
-    """Return how the execution ended before the run began, or None where it did not."""
-    return _message(error, EXECUTION_ENDED)
+def ended_before(error: BaseException) -> tuple[ExecutionStatus, str | None] | None:
+    """Return how the execution ended before the run began, or None where it did not.
+
+    Or how the run itself has ended it, in a task that is done anew because Temporal never heard.
+    """
+    if (reason := _message(error, EXECUTION_ENDED)) is None:
+        return None
+    cause = _cause(error)
+    if isinstance(cause, ApplicationError) and cause.details:
+        status, told = cause.details
+        return ExecutionStatus(status), told
+    return ExecutionStatus.SKIPPED, reason
 
 
 def _message(error: BaseException, type_: str) -> str | None:

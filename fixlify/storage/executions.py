@@ -91,11 +91,14 @@ class NotBegun:
     """Why a workflow may not have an execution.
 
     It ``has_ended`` where nothing is amiss: the execution was over before its workflow found a
-    worker, or a later workflow was started for it. Else somebody else has begun it.
+    worker, or a later workflow was started for it. Else somebody else has begun it. ``status``
+    and ``told`` are how it ended where this very run has ended it, and does its last task anew.
     """
 
     reason: str
     has_ended: bool = False
+    status: ExecutionStatus | None = None
+    told: str | None = None
 
 
 # Transaction-level advisory locks, taken in one order so that two relays cannot deadlock.
@@ -229,7 +232,8 @@ _OPEN = text("""
 _OPEN_STATUSES = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
 
 _STANDING = text("""
-    SELECT status, redrives, workflow_id IS NULL OR workflow_id = :workflow_id AS is_its_own
+    SELECT status, redrives, workflow_id IS NULL OR workflow_id = :workflow_id AS is_its_own,
+           run_id = :run_id AS is_this_run, coalesce(reason, error_message) AS told
     FROM automation_execution_logs
     WHERE id = :id AND organization_id = :organization_id
 """)
@@ -398,17 +402,24 @@ async def begin_execution(
         )
     result = await connection.execute(
         _STANDING,
-        {"id": execution_id, "organization_id": organization_id, "workflow_id": workflow_id},
+        {
+            "id": execution_id,
+            "organization_id": organization_id,
+            "workflow_id": workflow_id,
+            "run_id": run_id,
+        },
     )
     standing = result.one_or_none()
     if standing is None:
         return NotBegun("there is no such execution")
     if standing.redrives > redrives:
         return NotBegun("the execution was redriven, and has another workflow now", has_ended=True)
-    return NotBegun(
-        f"the execution is already {standing.status}",
-        has_ended=standing.is_its_own and standing.status not in _OPEN_STATUSES,
-    )
+    has_ended = standing.is_its_own and standing.status not in _OPEN_STATUSES
+    reason = f"the execution is already {standing.status}"
+    if has_ended and standing.is_this_run:
+        status = ExecutionStatus(standing.status)
+        return NotBegun(reason, has_ended=True, status=status, told=standing.told)
+    return NotBegun(reason, has_ended=has_ended)
 
 
 async def _done(connection: AsyncConnection, execution_id: UUID) -> tuple[StepOutcome, ...]:

@@ -163,11 +163,21 @@ class TestBeginning:
     async def test_what_has_ended_cannot_begin(
         self, engine_database: Database, office: Office, status: ExecutionStatus
     ) -> None:
-        execution = await add_execution(office, status.value, run_id="run-1")
+        execution = await add_execution(office, status.value, run_id="run-0")
         before = await everything(office)
         told = await begin(engine_database, execution, office.organization_id)
         assert told == NotBegun(f"the execution is already {status}", has_ended=True)
         assert await everything(office) == before
+
+    @pytest.mark.parametrize("status", FINAL)
+    async def test_the_run_that_ended_it_learns_how(
+        self, engine_database: Database, office: Office, status: ExecutionStatus
+    ) -> None:
+        """It asks again where Temporal did not hear of the task in which it did."""
+        execution = await add_execution(office, status.value, run_id="run-1", reason="so")
+        told = await begin(engine_database, execution, office.organization_id)
+        assert isinstance(told, NotBegun)
+        assert (told.has_ended, told.status, told.told) == (True, status, "so")
 
     async def test_what_is_not_there(self, engine_database: Database, office: Office) -> None:
         told = await begin(engine_database, uuid4(), office.organization_id)

@@ -18,9 +18,10 @@ from devstack.mail import MailCatcher
 from devstack.sms import SmsCatcher
 from fixlify.domain.runs import SendRequest
 from fixlify.storage.messages import Ledger, NewMessage, enter_messages
-from tests.engine import Engine, running_engine
+from tests.engine import Engine, eventually, running_engine
 from tests.office import Office
 from worker import workers
+from workflows.automation import AutomationWorkflow
 
 BOTH = """
 name: Both
@@ -119,6 +120,30 @@ async def test_a_provider_is_given_the_time_it_asks_for(
     )
     assert request.begun is not None, "its deadline counts from the first try"
     assert request.begun < turn.event_time.ToDatetime(UTC) - pause
+    assert len(phone.messages) == 1
+
+
+async def test_a_signal_in_the_last_task_does_not_change_what_the_run_says(
+    office: Office, engine: Engine, phone: SmsCatcher
+) -> None:
+    """Temporal refuses the end of a run that has news; the task is done anew, and nothing else."""
+    phone.slowness = timedelta(milliseconds=500)
+    await office.apply(TEXT_OR_MAIL)
+    job = await office.add_job(client_id=await office.add_client(phone="+15005550024"))
+    await office.write_status(job, "completed")
+    await engine.relay_everything()
+
+    async def is_tried() -> bool:
+        return any(message["status"] == "sending" for message in await office.messages())
+
+    await eventually(is_tried)
+    (execution,) = await office.executions()
+    handle = engine.handle(execution["id"])
+    await handle.signal(AutomationWorkflow.release)
+
+    assert (await handle.result()).status == "completed"
+    (execution,) = await office.executions()
+    assert execution["status"] == "completed"
     assert len(phone.messages) == 1
 
 
