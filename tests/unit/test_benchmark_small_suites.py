@@ -12,29 +12,29 @@ from fixlify.domain.errors import DevstackError
 
 def test_the_ratio_of_writes_is_the_median_of_the_rounds() -> None:
     """A round in which the machine was busy slows both, and moves the medians but not the ratio."""
-    cost = write_overhead.cost_of("one UPDATE", 1, [1_000, 100, 1_000], [900, 90, 900])
+    cost = write_overhead.cost_of("one UPDATE", "simple", 1, [1_000, 100, 1_000], [900, 90, 900])
     assert cost.ratio == 0.9
     assert cost.microseconds == pytest.approx(111.1)
 
 
 def test_what_a_write_takes_longer_counts_for_each_client() -> None:
     """Eight clients at 8,000 a second wait a millisecond each, not an eighth of one."""
-    cost = write_overhead.cost_of("one UPDATE", 8, [8_000], [4_000])
+    cost = write_overhead.cost_of("one UPDATE", "simple", 8, [8_000], [4_000])
     assert cost.microseconds == 1_000
 
 
 def test_the_plainest_write_is_what_is_judged() -> None:
     costs = [
-        write_overhead.cost_of(write, clients, [100], [100 - 10 * order])
-        for order, (write, clients) in enumerate(write_overhead.WRITES)
+        write_overhead.cost_of(write, protocol, clients, [100], [100 - 10 * order])
+        for order, (write, protocol, clients) in enumerate(write_overhead.WRITES)
     ]
     figures = write_overhead.summary(costs, [100.0], [350.0], 1)
-    assert write_overhead.WRITES[0] == ("one UPDATE", 1)
+    assert write_overhead.WRITES[0] == ("one UPDATE", "simple", 1)
     assert figures["ratio"] == 1.0
     assert figures["bulk_us_per_job"] == 25.0
     told = write_overhead.section(figures)
     assert [row[:2] for row in told.tables[0].rows] == [
-        (write, str(clients)) for write, clients in write_overhead.WRITES
+        (write, protocol, str(clients)) for write, protocol, clients in write_overhead.WRITES
     ]
 
 
