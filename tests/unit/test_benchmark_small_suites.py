@@ -33,7 +33,7 @@ def test_the_plainest_write_is_what_is_judged() -> None:
     assert figures["ratio"] == 1.0
     assert figures["bulk_us_per_job"] == 25.0
     told = write_overhead.section(figures)
-    assert [row[:2] for row in told.tables[0].rows] == [
+    assert [row[:3] for row in told.tables[0].rows] == [
         (write, protocol, str(clients)) for write, protocol, clients in write_overhead.WRITES
     ]
 
