@@ -102,7 +102,7 @@ ENGINE: Final[dict[str, Reads]] = {
     "executions._OPEN": Reads({"ids": [ROW], "redrives": [0]}, {"automation_execution_logs_pkey"}),
     "executions._DONE": Reads({"id": ROW}, {"automation_step_logs_pkey"}),
     "executions._STANDING": Reads(
-        {**EXECUTION, "workflow_id": "x", "redrives": 0}, {"automation_execution_logs_pkey"}
+        {**EXECUTION, "workflow_id": "x", "run_id": "x"}, {"automation_execution_logs_pkey"}
     ),
     "executions._BEGIN": Reads(
         {**EXECUTION, "workflow_id": "x", "run_id": "x", "redrives": 0},
