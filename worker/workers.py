@@ -41,7 +41,7 @@ WORKFLOWS: Final[list[type[Any]]] = [
 # Longer than all deadlines inside a send together, so that a stop never cuts one short.
 GRACEFUL_SHUTDOWN: Final = timedelta(seconds=150)
 # Workflow tasks are CPU-bound: more at once in one process make no more of them, and each slower.
-# With twenty, tries included, a company waited for its text four times as long beside another's herd.
+# With twenty, tries included, a company waited four times as long beside another's herd.
 CONCURRENT_WORKFLOW_TASKS: Final = 4
 # Sends tried inside workflow tasks: these wait for providers, and cost no others their turn.
 FIRST_TRIES: Final = 6
