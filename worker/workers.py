@@ -40,11 +40,11 @@ WORKFLOWS: Final[list[type[Any]]] = [
 
 # Longer than all deadlines inside a send together, so that a stop never cuts one short.
 GRACEFUL_SHUTDOWN: Final = timedelta(seconds=150)
-# Workflow tasks are CPU-bound: more at once in one process make no more of them, and each slower.
-# With twenty, tries included, a company waited four times as long beside another's herd.
-CONCURRENT_WORKFLOW_TASKS: Final = 4
+# Workflow tasks are CPU-bound: with four a core stands idle now and then, with ten a company waits
+# longer beside another's herd, and there are no more runs a second.
+CONCURRENT_WORKFLOW_TASKS: Final = 6
 # Sends tried inside workflow tasks: these wait for providers, and cost no others their turn.
-FIRST_TRIES: Final = 6
+FIRST_TRIES: Final = 8
 CONCURRENT_SENDS: Final = 50
 # Each keeps a connection of the pool busy; the others are for the runs.
 CONCURRENT_SWEEPS: Final = 4
