@@ -28,7 +28,7 @@ _LOG_STATEMENTS: Final = "ALTER DATABASE fixlify SET log_statement = 'all'"
 
 async def measure(scale: Scale, tell: Tell) -> Figures:
     """Let one worker with its relay run beside its servers, and do nothing."""
-    seconds = scale.choose(8, 60)
+    seconds = scale.choose(8, 30)
     async with open_lab() as lab:
         await lab.connection.execute(_LOG_STATEMENTS)
         log = lab.home / "postgres" / "postgres.log"

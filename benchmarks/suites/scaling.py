@@ -14,7 +14,7 @@ from benchmarks.suite import Bars, Figures, Scale, Section, Table, Tell
 
 NAME: Final = "scaling"
 
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 RUNS: Final = 200
 WARM_UP: Final = 40
 _DEADLINE: Final = timedelta(minutes=5)

@@ -21,7 +21,7 @@ NAME: Final = "tenfold"
 
 PAST_RUNS: Final = 20_000
 TIMES: Final = 10
-ROUNDS: Final = 3
+ROUNDS: Final = 2
 RATE: Final = 10
 SECONDS: Final = 12
 RUNS: Final = 150

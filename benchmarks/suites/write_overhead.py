@@ -106,7 +106,7 @@ class Cost:
 
 async def measure(scale: Scale, tell: Tell) -> Figures:
     """Write in turns to two databases of one durable server that differ in their triggers."""
-    rounds, seconds = scale.choose(3, 7), scale.choose(1, 5)
+    rounds, seconds = scale.choose(3, 5), scale.choose(1, 2)
     async with _databases() as (urls, organization, folder):
         tps: dict[tuple[str, str, int], dict[str, list[float]]] = {
             write: {variant: [] for variant in VARIANTS}
