@@ -98,7 +98,7 @@ def main(
 ) -> None:
     """Measure, and print what was found.
 
-    Without options every suite is measured in full, which takes about an hour, and
+    Without options every suite is measured in full, which takes about half an hour, and
     docs/benchmarks.md, its charts and docs/benchmarks/results.json are written anew.
 
     With --quick or --only nothing is written, unless --output names a folder: the results of
