@@ -74,10 +74,22 @@ class Engine:
     async def settled(self) -> list[dict[str, Any]]:
         """Relay everything, wait for every run's end, and return the executions."""
         await self.relay_everything()
+        await eventually(self.all_are_launched)
         for execution in await self._office.executions():
             if execution["status"] != "skipped":
                 await self.handle(execution["id"], execution["redrives"]).result()
         return await self._office.executions()
+
+    async def all_are_launched(self) -> bool:
+        """Launch what there is room for now, and say whether nothing of it waits any more."""
+        waiting = [
+            execution
+            for execution in await self._office.executions()
+            if execution["status"] == "pending" and execution["launched_at"] is None
+        ]
+        if waiting:
+            await self.relay.launch_waiting()
+        return not waiting
 
     def handle(
         self, execution_id: UUID, redrives: int = 0
