@@ -134,7 +134,9 @@ def _cell(text: str) -> str:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    title = name.replace("_", " ")
+    # Whoever writes their name with a digit knows how they write it.
+    return title.capitalize() if title.isalpha() or " " in title else title
 
 
 def _moment(taken_at: str) -> str:
