@@ -88,7 +88,7 @@ def test_a_suite_that_was_skipped_or_failed_says_why() -> None:
     run = _results(n8n={"skipped": "npm is not installed"})
     run.failed["dbos"] = "TimeoutError: only 3 of 10"
     text = _render(run)
-    assert "## N8n\n\nSkipped: npm is not installed\n" in text
+    assert "## n8n\n\nSkipped: npm is not installed\n" in text
     assert "## Dbos\n\nFailed: TimeoutError: only 3 of 10\n" in text
 
 
